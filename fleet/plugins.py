@@ -1,0 +1,42 @@
+"""Finds providers by entry point, and imports only those that are asked for."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from fleet.errors import FleetError
+from fleet.provider import Provider
+
+GROUP = "fleet.providers"
+
+_EXTRAS = {"boto3": "aws", "botocore": "aws", "google": "gcp", "azure": "azure"}
+"""Which extra of the distribution brings a package that may be missing."""
+
+
+class MissingPackage(FleetError):
+    """A provider needs a package that is not installed; the text holds the command that installs it."""
+
+
+def types() -> list[str]:
+    """The provider types that are installed."""
+    return sorted({entry.name for entry in metadata.entry_points(group=GROUP)})
+
+
+def load(type_name: str) -> type[Provider] | None:
+    """The provider class of a type, imported now; None when no installed package offers it."""
+    for entry in metadata.entry_points(group=GROUP, name=type_name):
+        try:
+            found = entry.load()
+        except ModuleNotFoundError as error:
+            raise _missing(type_name, error) from None
+        if not (isinstance(found, type) and issubclass(found, Provider)):
+            raise FleetError(f"the entry point {entry.value!r} of {GROUP} is not a provider class")
+        return found
+    return None
+
+
+def _missing(type_name: str, error: ModuleNotFoundError) -> MissingPackage:
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(package)
+    command = f"pip install 'hubfleet[{extra}]'" if extra else f"pip install {package}"
+    return MissingPackage(f"the provider {type_name!r} needs the package {error.name!r}; install it with: {command}")

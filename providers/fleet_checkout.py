@@ -1,0 +1,1 @@
+"""The code host that is a local git checkout."""
