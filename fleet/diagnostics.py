@@ -45,8 +45,10 @@ class Diagnostic:
 
     def __str__(self) -> str:
         place = f"{self.range}: " if self.range else ""
-        detail = f" {self.detail}" if self.detail else ""
-        return f"{place}{self.summary}{detail}"
+        if not self.detail:
+            return f"{place}{self.summary}"
+        stop = "" if self.summary.endswith((".", "?", "!", ":")) else "."
+        return f"{place}{self.summary}{stop} {self.detail}"
 
     def to_json(self) -> dict[str, Any]:
         """The diagnostic as Terraform writes it."""

@@ -1,0 +1,130 @@
+"""Code hosts and registries: the keys that the core owns, and the rest, which belongs to the provider of their type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, WithJsonSchema, model_validator
+
+from fleet import plugins
+from fleet.config import planned
+from fleet.config.base import DAYS, Strict, Text, problem
+from fleet.errors import FleetError
+from fleet.provider import Settings
+from fleet.secrets import SecretSource
+
+
+def settings_of(type_name: str) -> type[Settings] | None:
+    """The settings model of a provider type; raises FleetError when its package is missing or broken."""
+    provider = plugins.load(type_name)
+    return provider.settings if provider else planned.SETTINGS.get(type_name)
+
+
+def known_types() -> list[str]:
+    """Every provider type that can be written in fleet.yaml."""
+    return sorted({*plugins.types(), *planned.SETTINGS})
+
+
+def _settings(rest: Any) -> Settings:
+    if isinstance(rest, Settings):
+        return rest
+    type_name = rest.get("type")
+    if not isinstance(type_name, str):
+        return Settings(type="")  # the entry's own `type` says what is wrong with it
+    try:
+        model = settings_of(type_name)
+    except FleetError as error:
+        raise problem(str(error), at=["type"]) from None
+    if model is None:
+        raise problem("there is no provider of type {shown}", at=["type"], near=known_types())
+    return model.model_validate(rest, strict=True)
+
+
+class Entry(Strict):
+    """What code hosts and registries have in common."""
+
+    common: ClassVar[frozenset[str]] = frozenset()
+    """The keys that the core owns; a provider that declares one of them in its settings is handed it too."""
+
+    type: Text = Field(description="Which provider serves it.")
+    settings: Annotated[SerializeAsAny[Settings], BeforeValidator(_settings)] = Field(
+        description="The keys that belong to the provider."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, entry: Any) -> Any:
+        if not isinstance(entry, Mapping) or "settings" in entry:
+            return entry
+        owned = {key: value for key, value in entry.items() if key in cls.common}
+        shared = cls._declared(entry.get("type")) & owned.keys()
+        rest = {key: value for key, value in entry.items() if key not in cls.common or key in shared}
+        return {**owned, "settings": rest}
+
+    @staticmethod
+    def _declared(type_name: object) -> frozenset[str]:
+        try:
+            model = settings_of(type_name) if isinstance(type_name, str) else None
+        except FleetError:
+            model = None  # the field `settings` says it
+        return frozenset(model.model_fields if model else ()) | {"type"}
+
+
+class CodeHost(Entry):
+    """Where source and values repositories live."""
+
+    common: ClassVar[frozenset[str]] = frozenset({"type", "owner", "delivery"})
+
+    owner: Text | None = Field(
+        default=None, description="The organisation or user whose repositories live here; absent: any owner."
+    )
+    delivery: Literal["commit", "pull-request"] = Field(
+        default="commit", description="How changes to files arrive: a commit on the branch, or a pull request."
+    )
+
+
+class OwnLogin(Strict):
+    """An operator's own login for pushing: proved and stored, never rotated or revoked."""
+
+    username: Text = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+
+def _push(value: Any) -> Any:
+    if isinstance(value, str) and value != "keyless":
+        raise problem("push is {shown}, which is neither keyless nor a login {username: …, password: …}")
+    return OwnLogin.model_validate(value) if isinstance(value, dict) else value
+
+
+Push = Annotated[OwnLogin | Literal["keyless"], BeforeValidator(_push)]
+
+
+def _days(value: Any) -> Any:
+    if isinstance(value, str) and value.endswith("d") and value[:-1].isdecimal() and 0 < int(value[:-1]) < 10_000:
+        return timedelta(days=int(value[:-1]))
+    if isinstance(value, timedelta):
+        return value
+    raise problem("{shown} is not a number of days, such as 90d")
+
+
+Days = Annotated[timedelta, BeforeValidator(_days), WithJsonSchema({"type": "string", "pattern": DAYS})]
+
+
+class Registry(Entry):
+    """Where images live."""
+
+    common: ClassVar[frozenset[str]] = frozenset({"type", "push", "rotate"})
+
+    push: Push | None = Field(
+        default=None,
+        description="How builds log in to push: `keyless`, an own login, or (absent) what suits the type best.",
+    )
+    rotate: Days | None = Field(default=None, description="Age at which an issued push credential is replaced: `90d`.")
+
+    @model_validator(mode="after")
+    def _rotation(self) -> Self:
+        if self.rotate is not None and self.push is not None:
+            raise problem("rotate is for credentials that fleet issues, and push says otherwise", at=["rotate"])
+        return self

@@ -1,0 +1,184 @@
+"""Settings of provider types that can be written and checked already, and whose provider comes with a later step.
+
+An installed provider of the same type takes precedence, and its row leaves this table when it arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from fleet.config.base import Strict, Text, Url, problem
+from fleet.provider import Settings
+from fleet.secrets import SecretSource
+
+Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
+
+
+class Planned(Settings):
+    """Settings as strict as the rest of fleet.yaml."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class TokenAuth(Strict):
+    """A token."""
+
+    token: SecretSource = Field(description="Where the token is found.")
+
+
+class LoginAuth(Strict):
+    """A user name and a password."""
+
+    username: Text = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+
+def _app_id(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise problem("an App's id is a whole number, or the text of its client ID")
+    return value
+
+
+class App(Strict):
+    """A GitHub App: its installation tokens renew themselves."""
+
+    id: Annotated[int | Text, BeforeValidator(_app_id)] = Field(description="The App's ID (a number) or its client ID.")
+    installation: int | None = Field(default=None, description="The installation's ID; absent: found by owner.")
+    private_key: SecretSource = Field(description="Where the private key (PEM) is found.")
+
+
+class GitHubAuth(Strict):
+    """How fleet logs in to GitHub: a token or an App."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["token"]}, {"required": ["app"]}]})
+
+    token: SecretSource | None = Field(default=None, description="Where the token is found.")
+    app: App | None = Field(default=None, description="A GitHub App.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.token is None) == (self.app is None):
+            raise problem("auth takes exactly one of token and app")
+        return self
+
+
+class GitHub(Planned):
+    """GitHub, or a GitHub Enterprise Server."""
+
+    type: Literal["github"] = Field(description="GitHub.")
+    auth: GitHubAuth = Field(description="How fleet logs in.")
+    base_url: Url | None = Field(default=None, description="The REST API of an Enterprise Server.")
+
+
+class Quay(Planned):
+    """quay.io, or a self-hosted Quay."""
+
+    type: Literal["quay"] = Field(description="Quay.")
+    namespace: Text = Field(description="The organisation that holds the repositories.")
+    url: Url = Field(default="https://quay.io", description="Where Quay is served.")
+    auth: TokenAuth = Field(description="An OAuth token of the organisation (repo:create, repo:admin, org:admin).")
+
+
+class Oci(Planned):
+    """Any registry that speaks the OCI distribution protocol."""
+
+    type: Literal["oci"] = Field(description="Any OCI distribution registry.")
+    url: Url = Field(description="Where the registry is served; its host is the first part of its images' names.")
+    namespace: Text | None = Field(default=None, description="What stands before each image's name.")
+    auth: LoginAuth | None = Field(default=None, description="The login for reading; absent: anonymous.")
+
+
+class Ecr(Planned):
+    """Amazon Elastic Container Registry, private."""
+
+    type: Literal["ecr"] = Field(description="Amazon ECR.")
+    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] = Field(
+        description="The AWS account: 12 digits in quotes."
+    )
+    region: Text = Field(description="The AWS region.")
+    prefix: Text | None = Field(default=None, description="What stands before each image's name.")
+    immutable: bool = Field(default=False, description="Whether a tag can be written once only.")
+    scan: bool = Field(default=False, description="Whether images are scanned when pushed.")
+    keep: int | None = Field(default=None, ge=1, description="How many newest images the lifecycle policy keeps.")
+
+
+class ArtifactRegistry(Planned):
+    """Google Artifact Registry."""
+
+    type: Literal["gar"] = Field(description="Google Artifact Registry.")
+    project: Text = Field(description="The Google Cloud project.")
+    location: Text = Field(description="The region or multi-region.")
+    repository: Text = Field(
+        default="{image}", description="The repository; with {image} in it each image has its own, as rights need."
+    )
+    shared: bool = Field(default=False, description="Says that images share one repository and its push rights.")
+    immutable: bool = Field(default=False, description="Whether a tag can be written once only.")
+    keep: int | None = Field(default=None, ge=1, description="How many newest images the cleanup policy keeps.")
+
+    @model_validator(mode="after")
+    def _one_per_image(self) -> Self:
+        if "{image}" not in self.repository and not self.shared:
+            raise problem(
+                "a repository that images share lets each of their builds push to all: "
+                'write repository: "{image}", or say shared: true',
+                at=["repository"],
+            )
+        return self
+
+
+class Gcr(Planned):
+    """The gcr.io hosts, which Artifact Registry serves; rights there are per host, never per image."""
+
+    type: Literal["gcr"] = Field(description="Google Container Registry.")
+    project: Text = Field(description="The Google Cloud project.")
+    host: Literal["gcr.io", "us.gcr.io", "eu.gcr.io", "asia.gcr.io"] = Field(
+        default="gcr.io", description="The host that serves the images."
+    )
+    shared: bool = Field(default=False, description="Says that push rights reach every image of the host.")
+
+
+class Acr(Planned):
+    """Azure Container Registry."""
+
+    type: Literal["acr"] = Field(description="Azure Container Registry.")
+    registry: Text = Field(description="The registry's name, as in NAME.azurecr.io.")
+    subscription: Text | None = Field(default=None, description="The subscription; needed to issue credentials.")
+    resource_group: Text | None = Field(default=None, description="The resource group; needed to issue credentials.")
+    url: Url | None = Field(default=None, description="The login server, where it is not NAME.azurecr.io.")
+
+
+class Ghcr(Planned):
+    """GitHub's container registry: builds push with the token that their run is given."""
+
+    type: Literal["ghcr"] = Field(description="GitHub Container Registry.")
+    owner: Text = Field(description="The organisation or user that owns the packages.")
+    auth: TokenAuth | None = Field(default=None, description="A classic token (read:packages); absent: anonymous.")
+
+
+class DockerHub(Planned):
+    """Docker Hub, for reading and for an operator's own login."""
+
+    type: Literal["dockerhub"] = Field(description="Docker Hub.")
+    namespace: Text = Field(description="The organisation or user that owns the repositories.")
+    auth: LoginAuth | None = Field(default=None, description="The login for reading; absent: anonymous.")
+
+
+SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
+    {
+        "github": GitHub,
+        "quay": Quay,
+        "oci": Oci,
+        "ecr": Ecr,
+        "gar": ArtifactRegistry,
+        "gcr": Gcr,
+        "acr": Acr,
+        "ghcr": Ghcr,
+        "dockerhub": DockerHub,
+    }
+)
+CODE_HOSTS = frozenset({"github"})
+REGISTRIES = frozenset(SETTINGS) - CODE_HOSTS

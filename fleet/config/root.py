@@ -1,0 +1,54 @@
+"""The whole of fleet.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from fleet.config.base import PATTERN, Key, Name, Strict, Text, problem
+from fleet.config.entries import CodeHost, Registry
+from fleet.config.hubs import Hub
+from fleet.config.images import Image, Template
+from fleet.config.policy import Limits, Removed
+
+
+def _state(value: str) -> str:
+    scheme, separator, _ = value.partition("://")
+    if separator:
+        if scheme in ("s3", "gs", "az"):
+            raise problem(f"state in {scheme}:// is planned but not built yet; use a folder")
+        raise problem("{shown} is neither a folder nor git")
+    return value
+
+
+class Fleet(Strict):
+    """A fleet: its code hosts, registries, templates, images and hubs, and the rules that every run obeys."""
+
+    version: Literal[1] = Field(description="The version of this format.")
+    name: Name = Field(description="The fleet's name; it marks what the fleet owns, so it never changes.")
+    state: Annotated[Text, AfterValidator(_state)] = Field(
+        default=".fleet",
+        description="Where state and journal are kept: a folder, or git (a branch of this repository).",
+    )
+    code_hosts: dict[Name, CodeHost] = Field(default_factory=dict, description="Where repositories live, by name.")
+    registries: dict[Name, Registry] = Field(default_factory=dict, description="Where images live, by name.")
+    templates: dict[Key, Template] = Field(
+        default_factory=dict, description="What source repositories are made from, by name."
+    )
+    images: dict[Key, Image] = Field(default_factory=dict, description="The images, by name.")
+    hubs: dict[Key, Hub] = Field(default_factory=dict, description="The hubs, by name.")
+    protect: Annotated[tuple[Annotated[str, StringConstraints(pattern=PATTERN)], ...], Field(strict=False)] = Field(
+        default=(), description="Address patterns of what is never removed, archived or destroyed."
+    )
+    limits: Limits = Field(default_factory=Limits, description="How much one run may do.")
+    removed: Annotated[tuple[Removed, ...], Field(strict=False)] = Field(
+        default=(), description="What is archived or destroyed after it has left the file."
+    )
+
+    def code_host_of(self, repository: str) -> str | None:
+        """The name of the code host that serves a repository: the one of its owner, else one that takes any owner."""
+        owner = repository.partition("/")[0].casefold()
+        hosts = self.code_hosts.items()
+        named = [name for name, host in hosts if host.owner is not None and host.owner.casefold() == owner]
+        return next(iter(named or [name for name, host in hosts if host.owner is None]), None)
