@@ -134,7 +134,8 @@ class Change:
     """One step: what stands at an address (the precondition), what shall stand there, what must be done first.
 
     `before` is None where nothing stands; `after` is None where the thing leaves, and `removal` then says how.
-    Changes with the same `group` are one write: all of them happen or none.
+    Changes with the same `group` are one write: all of them happen or none. `reaches` names the hubs whose users will
+    see it.
     """
 
     address: Address
@@ -143,6 +144,7 @@ class Change:
     needs: tuple[Address, ...] = ()
     group: str = ""
     removal: Removal | None = None
+    reaches: tuple[str, ...] = ()
 
     @property
     def action(self) -> Action:

@@ -132,6 +132,13 @@ class Provider(ABC):
         """Carry out one group, all or nothing, from whatever state the world is in."""
         raise LookupError(f"{type(self).__name__} has no kinds to apply")
 
+    def settle(self, addresses: Collection[Address], intended: Collection[str]) -> None:
+        """Clear away what a run that was killed left half done at these addresses.
+
+        `intended` holds the git blob ids of the file contents that it was about to write. The core calls this, under
+        the lock, before the first read of the next apply.
+        """
+
     def reveal(self, ref: SecretRef) -> Secret:
         """The secret that `ref` names, as of now; raises ProviderError where it cannot be shown."""
         raise ProviderError(f"{self.name} has no secret {ref.field} at {ref.source}")
@@ -216,3 +223,9 @@ class CodeHost(Provider):
     @abstractmethod
     def commit(self, request: CommitRequest) -> str:
         """Make one commit and return its id; raises Conflict when the branch is no longer at `expected_head`."""
+
+    def recover(self, repository: str, unfinished: Collection[str]) -> None:
+        """Clear away what a run of ours left half done in a repository when it was killed.
+
+        `unfinished` holds the git blob ids of the contents that it was writing.
+        """

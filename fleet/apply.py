@@ -1,0 +1,295 @@
+"""Carries out a plan: groups in dependency order, at once where they may be, each within its provider's limits.
+
+One failure is one failure: it stops the groups that need it and no others. Everything is re-read in bulk first, so
+that what is done already is found done, and what has moved since the plan was made is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from enum import StrEnum
+from graphlib import TopologicalSorter
+from typing import Protocol
+
+from fleet.errors import ExitCode, OutOfBudget, ProviderError, Stale, TryAgain, Unsure
+from fleet.model import Address, Change, SecretRef, Spec
+from fleet.pace import Pace
+from fleet.plan import Plan
+from fleet.provider import Provider, Reveal, Secret
+
+AT_ONCE = 32
+"""Groups that are written at once over all providers; each provider's own limit is below it."""
+
+
+class Status(StrEnum):
+    """How a group ended."""
+
+    DONE = "done"
+    FOUND = "found done"
+    FAILED = "failed"
+    STALE = "stale"
+    SKIPPED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The changes that are one write, and the groups that must be done before it."""
+
+    key: str
+    provider: str
+    changes: tuple[Change, ...]
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one group ended, and why where it did not end well."""
+
+    group: Group
+    status: Status
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: every group's result, in the order of the plan, and what stopped it early, if anything did."""
+
+    results: tuple[Result, ...]
+    stopped: str = ""
+    interrupted: bool = False
+
+    def of(self, *statuses: Status) -> list[Result]:
+        """The results with one of these statuses."""
+        return [result for result in self.results if result.status in statuses]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The documented exit code; when several would fit, the one that says most about the world."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if self.of(Status.FAILED):
+            return ExitCode.PARTIAL if self.of(Status.DONE) else ExitCode.ERROR
+        if self.of(Status.STALE):
+            return ExitCode.STALE
+        return ExitCode.BUDGET if self.stopped else ExitCode.OK
+
+
+class Recorder(Protocol):
+    """Is told of each group before it is written and when it has ended; what it writes down outlives a kill."""
+
+    def began(self, group: Group) -> None:
+        """The group is about to be written."""
+        ...
+
+    def ended(self, result: Result) -> None:
+        """The group has ended."""
+        ...
+
+
+class Providers(Protocol):
+    """Finds a provider by its name in fleet.yaml."""
+
+    def __getitem__(self, name: str, /) -> Provider:
+        """The provider of that name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a plan is carried out with: the providers by name, the pace of the run, and what a killed run had begun
+    (each address with what it was to become)."""
+
+    providers: Providers
+    pace: Pace
+    begun: Mapping[Address, Spec | None] = field(default_factory=dict)
+
+    def reveal(self, ref: SecretRef) -> Secret:
+        """A secret at the moment of use."""
+        return self.providers[ref.source.provider].reveal(ref)
+
+
+def grouped(changes: Iterable[Change]) -> dict[str, Group]:
+    """The groups of a plan in its order, with the order among them; removals run the other way round."""
+    members: dict[str, list[Change]] = {}
+    home: dict[Address, str] = {}
+    for change in changes:
+        members.setdefault(change.group, []).append(change)
+        home[change.address] = change.group
+    removed = {change.address for group in members.values() for change in group if change.after is None}
+    needs: dict[str, set[str]] = {key: set() for key in members}
+    for key, group in members.items():
+        for change in group:
+            for address in change.needs:
+                other = home.get(address, key)
+                if other == key:
+                    continue
+                if change.address in removed and address in removed:
+                    needs[other].add(key)
+                else:
+                    needs[key].add(other)
+    return {
+        key: Group(key, group[0].address.provider, tuple(group), frozenset(needs[key]))
+        for key, group in members.items()
+    }
+
+
+def carry_out(plan: Plan, services: Services, recorder: Recorder) -> Outcome:
+    """Carry out a plan, telling the recorder (from this thread) of each group's beginning and end."""
+    groups = grouped(plan.changes)
+    try:
+        decided = dict(_decide(groups, services))
+    except OutOfBudget as error:
+        return Outcome(tuple(Result(group, Status.SKIPPED) for group in groups.values()), str(error))
+    run = _Run(groups, services, recorder)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fleet") as pool:
+        run.work(pool, decided)
+    return Outcome(tuple(run.results[key] for key in groups), run.stopped, interrupted=services.pace.stop.is_set())
+
+
+def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[str, Result | None]]:
+    """For each group: None where it is to be written, else the result that it has without a write."""
+    found = read_all([change.address for group in groups.values() for change in group.changes], services)
+    for key, group in groups.items():
+        trouble = found.get(group.provider)
+        if isinstance(trouble, ProviderError):
+            yield key, Result(group, Status.FAILED, str(trouble))
+            continue
+        world: Mapping[Address, Spec] = trouble if isinstance(trouble, Mapping) else {}
+        yield key, _settled(group, world, services.begun)
+
+
+def _settled(group: Group, world: Mapping[Address, Spec], begun: Mapping[Address, Spec | None]) -> Result | None:
+    if all(_is_at(world, change.address, change.after) for change in group.changes):
+        return Result(group, Status.FOUND)
+    for change in group.changes:
+        was_ours = change.address in begun and begun[change.address] == change.after
+        if not (was_ours or any(_is_at(world, change.address, side) for side in (change.before, change.after))):
+            return Result(group, Status.STALE, f"{change.address} is no longer what the plan found there")
+    return None
+
+
+def _is_at(world: Mapping[Address, Spec], address: Address, spec: Spec | None) -> bool:
+    return world.get(address) == spec
+
+
+def read_all(addresses: Iterable[Address], services: Services) -> dict[str, Mapping[Address, Spec] | ProviderError]:
+    """What stands at these addresses, by provider: one batched read each, all providers at once.
+
+    A provider that cannot be read answers with its error, so that the others go on.
+    """
+    wanted: dict[str, list[Address]] = {}
+    for address in addresses:
+        wanted.setdefault(address.provider, []).append(address)
+
+    def read(name: str) -> Mapping[Address, Spec] | ProviderError:
+        provider = services.providers[name]
+        try:
+            return services.pace.repeat(provider.limits, lambda: provider.read(wanted[name]))
+        except ProviderError as error:
+            return error
+
+    if len(wanted) == 1:
+        return {name: read(name) for name in wanted}
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fleet-read") as pool:
+        return dict(zip(wanted, pool.map(read, wanted), strict=True))
+
+
+class _Run:
+    """The groups of one run, on their way from ready to ended; all of it happens in one thread but the writes."""
+
+    def __init__(self, groups: Mapping[str, Group], services: Services, recorder: Recorder) -> None:
+        self.groups = groups
+        self.services = services
+        self.recorder = recorder
+        self.results: dict[str, Result] = {}
+        self.stopped = ""
+        self._order = TopologicalSorter({key: group.needs for key, group in groups.items()})
+        self._order.prepare()
+        self._ready: list[str] = []
+        self._running: dict[Future[None], str] = {}
+
+    def work(self, pool: ThreadPoolExecutor, decided: Mapping[str, Result | None]) -> None:
+        """Go through all groups."""
+        while self._order.is_active():
+            self._ready.extend(self._order.get_ready())
+            self._start_what_may_start(pool, decided)
+            if self._running:
+                ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    self._end(self._running.pop(future), future)
+
+    def _start_what_may_start(self, pool: ThreadPoolExecutor, decided: Mapping[str, Result | None]) -> None:
+        held_back: list[str] = []
+        for key in self._ready:
+            group = self.groups[key]
+            settled = self._blocked(group) or decided[key] or self._stopping(group)
+            if settled:
+                self._finish(settled)
+            elif self._is_full(group.provider):
+                held_back.append(key)
+            else:
+                self.recorder.began(group)
+                self._running[pool.submit(write_group, group, self.services)] = key
+        self._ready = held_back
+
+    def _is_full(self, provider: str) -> bool:
+        running = sum(self.groups[key].provider == provider for key in self._running.values())
+        return running >= self.services.providers[provider].limits.at_once
+
+    def _blocked(self, group: Group) -> Result | None:
+        for key in sorted(group.needs):
+            before = self.results[key]
+            if before.status not in (Status.DONE, Status.FOUND):
+                return Result(group, Status.SKIPPED, f"needs {key}, which is {before.status}")
+        return None
+
+    def _stopping(self, group: Group) -> Result | None:
+        if self.services.pace.stop.is_set() and not self.stopped:
+            self.stopped = "the run was asked to stop"
+        try:
+            self.services.pace.check()
+        except OutOfBudget as error:
+            self.stopped = self.stopped or str(error)
+        return Result(group, Status.SKIPPED, self.stopped) if self.stopped else None
+
+    def _end(self, key: str, future: Future[None]) -> None:
+        group = self.groups[key]
+        error = future.exception()
+        if error is None:
+            self._finish(Result(group, Status.DONE))
+        elif isinstance(error, OutOfBudget):
+            self.stopped = self.stopped or str(error)
+            self._finish(Result(group, Status.SKIPPED, str(error)))
+        elif isinstance(error, Stale):
+            self._finish(Result(group, Status.STALE, str(error)))
+        elif isinstance(error, ProviderError):
+            self._finish(Result(group, Status.FAILED, str(error)))
+        else:
+            raise error
+
+    def _finish(self, result: Result) -> None:
+        self.results[result.group.key] = result
+        self.recorder.ended(result)
+        self._order.done(result.group.key)
+
+
+def write_group(group: Group, services: Services) -> None:
+    """Write one group, repeating what fails in passing; an answer that was lost is looked up before it is repeated."""
+    provider = services.providers[group.provider]
+    reveal: Reveal = services.reveal
+
+    def once() -> None:
+        try:
+            provider.apply(group.changes, reveal)
+        except Unsure as error:
+            if not _is_written(group, provider):
+                raise TryAgain(str(error)) from error
+
+    services.pace.repeat(provider.limits, once)
+
+
+def _is_written(group: Group, provider: Provider) -> bool:
+    world = provider.read([change.address for change in group.changes])
+    return all(_is_at(world, change.address, change.after) for change in group.changes)

@@ -1,0 +1,135 @@
+"""`fleet apply`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet.apply import Outcome, Status, grouped
+from fleet.commands.plan import pace_of, question_of
+from fleet.config import Fleet, load
+from fleet.errors import ExitCode, FleetError, UsageError
+from fleet.pace import Pace
+from fleet.plan import Plan
+from fleet.plan_file import load_plan
+from fleet.planning import make_plan
+from fleet.progress import watch
+from fleet.run import Run, apply_plan, open_run
+from fleet.services import Workshop
+from fleet.show import count, plan_lines
+from fleet.sites import SiteReference
+from fleet.store import FolderStore
+from fleet.terminal import Line, line, write
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the world as fleet.yaml says, or carry out a saved plan."""
+    if options.plan_file:
+        return _apply_saved(options)
+    if not options.auto_approve and not sys.stdin.isatty():
+        raise UsageError(
+            "apply asks before it writes, and there is no terminal to ask on: give -auto-approve, or a plan file"
+        )
+    loaded = load(Path(options.file))
+    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
+    with _opened(workshop, options) as opened:
+        plan = make_plan(loaded, workshop, question_of(options))
+        write(plan_lines(plan), no_color=options.no_color)
+        if not plan.changes:
+            return ExitCode.OK
+        if not options.auto_approve and not _approved():
+            write([line("Nothing was applied.")], sys.stderr)
+            return ExitCode.ERROR
+        return _carry_out(opened, plan, options)
+
+
+def _apply_saved(options: argparse.Namespace) -> int:
+    if options.target or options.exclude:
+        raise UsageError("a saved plan is applied whole: -target and -exclude belong to `fleet plan`")
+    folder = Path(options.file).parent
+    plan, fleet = load_plan(Path(options.plan_file), lambda fleet: Workshop(fleet, folder, Pace()).spec_type)
+    with _opened(Workshop(fleet, folder, pace_of(options)), options) as opened:
+        return _carry_out(opened, plan, options)
+
+
+@contextmanager
+def _opened(workshop: Workshop, options: argparse.Namespace) -> Iterator[Run]:
+    store = FolderStore(workshop.folder / _state_folder(workshop.fleet), workshop.fleet.name)
+    with open_run(store, workshop, options.lock_timeout) as opened:
+        write([line(note) for note in opened.notes], sys.stderr)
+        yield opened
+
+
+def _state_folder(fleet: Fleet) -> str:
+    if fleet.state == "git":
+        raise FleetError("state: git is not built yet; use a folder")
+    return fleet.state
+
+
+def _approved() -> bool:
+    sys.stderr.write("\nApply these changes? Only 'yes' will be accepted: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _carry_out(opened: Run, plan: Plan, options: argparse.Namespace) -> int:
+    pace = opened.workshop.pace
+    with _stopping_cleanly(pace), watch(len(grouped(plan.changes)), no_color=options.no_color) as watcher:
+        pace.tell = watcher.waiting
+        outcome = apply_plan(opened, plan, watcher)
+    write(_report(outcome, options), no_color=options.no_color)
+    return outcome.exit_code
+
+
+@contextmanager
+def _stopping_cleanly(pace: Pace) -> Iterator[None]:
+    """The first interrupt lets what is being written end and starts nothing more; the second ends at once."""
+
+    def stop(number: int, frame: object) -> None:
+        sys.stderr.write("\nStopping: what is being written is finished first. Interrupt again to end at once.\n")
+        pace.stop.set()
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(outcome: Outcome, options: argparse.Namespace) -> list[Line]:
+    """What is done, failed and not attempted, and the command that goes on."""
+    lines: list[Line] = [()]
+    for status in (Status.FAILED, Status.STALE, Status.SKIPPED):
+        for result in outcome.of(status):
+            why = f": {result.why}" if result.why else ""
+            lines.append(line("  ", ("error", status), f"  {result.group.key}{why}"))
+    totals = [f"{len(outcome.of(status)):,} {status}" for status in Status if outcome.of(status)]
+    lines.append(line(("bold", "Applied: "), f"{', '.join(totals)}."))
+    moved = [
+        change
+        for result in outcome.of(Status.DONE)
+        for change in result.group.changes
+        if isinstance(change.after, SiteReference)
+    ]
+    if moved:
+        hubs = {hub for change in moved for hub in change.reaches}
+        lines.append(
+            line(
+                f"{count(len(moved), 'reference')} written, which {count(len(hubs), 'hub')} will read. "
+                "fleet did not start a server with the new image: try it on one hub."
+            )
+        )
+    if outcome.exit_code is not ExitCode.OK:
+        lines.append(line(f"What is done is done. Go on with: {_next_command(outcome, options)}"))
+    return lines
+
+
+def _next_command(outcome: Outcome, options: argparse.Namespace) -> str:
+    saved = options.plan_file if options.plan_file and not outcome.of(Status.STALE) else ""
+    return f"fleet apply {saved}".strip() if saved or not options.plan_file else "fleet plan"

@@ -1,0 +1,46 @@
+"""`fleet plan`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from datetime import datetime
+from pathlib import Path
+
+from fleet.config import load
+from fleet.errors import ExitCode
+from fleet.pace import Budget, Pace
+from fleet.plan_file import save_plan
+from fleet.planning import Question, make_plan
+from fleet.selection import Selection, selectors
+from fleet.services import Workshop
+from fleet.show import plan_lines
+from fleet.terminal import line, write
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show what apply would change."""
+    # A plan builds much and drops little: the collector would walk the growing heap again and again for nothing.
+    gc.disable()
+    loaded = load(Path(options.file))
+    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
+    plan = make_plan(loaded, workshop, question_of(options))
+    lines = plan_lines(plan)
+    if options.out:
+        save_plan(plan, Path(options.out))
+        lines.append(
+            line(f"Saved to {options.out} (sha256 {plan.hash[:12]}…). Apply it with: fleet apply {options.out}")
+        )
+    write(lines, no_color=options.no_color)
+    return ExitCode.CHANGES if options.detailed_exitcode and plan.changes else ExitCode.OK
+
+
+def pace_of(options: argparse.Namespace) -> Pace:
+    """The pace that the command line allows."""
+    return Pace(Budget(options.max_requests, options.deadline))
+
+
+def question_of(options: argparse.Namespace) -> Question:
+    """What the command line asks for."""
+    selection = Selection(selectors(options.target, "-target"), selectors(options.exclude, "-exclude"))
+    return Question(datetime.now().astimezone().date(), selection, options.refresh)

@@ -1,0 +1,122 @@
+"""What a run began and finished, one JSON line each: the record that a killed run leaves for the next one.
+
+The world says what is; the journal only says what fleet was about to do and did. Each line is flushed to the disk
+before the work it speaks of goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from fleet.model import Change, Frozen, Removal, canonical
+
+
+class Step(Frozen):
+    """One change as the journal keeps it: the address, and both sides as JSON."""
+
+    address: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    removal: Removal | None = None
+
+    @classmethod
+    def of(cls, change: Change) -> Step:
+        """The journal's form of a change."""
+        return cls(
+            address=str(change.address),
+            before=canonical(change.before),
+            after=canonical(change.after),
+            removal=change.removal,
+        )
+
+
+class RunBegan(Frozen):
+    """A run took the lock and starts to write."""
+
+    event: Literal["run-began"] = "run-began"
+    run: str
+    at: str
+    plan: str
+    user: str
+    host: str
+    version: str
+
+
+class GroupBegan(Frozen):
+    """A group is about to be written."""
+
+    event: Literal["group-began"] = "group-began"
+    run: str
+    at: str
+    group: str
+    provider: str
+    steps: tuple[Step, ...]
+
+
+class Intended(Frozen):
+    """The git blob ids of the file contents that a group is about to write to a repository."""
+
+    event: Literal["intended"] = "intended"
+    run: str
+    at: str
+    group: str
+    blobs: tuple[str, ...]
+
+
+class GroupDone(Frozen):
+    """A group is written; `found` when this run only found it so."""
+
+    event: Literal["group-done"] = "group-done"
+    run: str
+    at: str
+    group: str
+    plan: str
+    steps: tuple[Step, ...]
+    found: bool = False
+
+
+class GroupFailed(Frozen):
+    """A group was refused; nothing of it is written, or the next run will see what is."""
+
+    event: Literal["group-failed"] = "group-failed"
+    run: str
+    at: str
+    group: str
+    error: str
+
+
+class RunEnded(Frozen):
+    """A run ended by itself, with this exit code."""
+
+    event: Literal["run-ended"] = "run-ended"
+    run: str
+    at: str
+    exit_code: int
+
+
+Entry = RunBegan | GroupBegan | Intended | GroupDone | GroupFailed | RunEnded
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="event")])
+
+
+def to_line(entry: Entry) -> bytes:
+    """One line for one entry, line end included."""
+    return entry.model_dump_json().encode() + b"\n"
+
+
+def parse_lines(data: bytes, first_line: int = 1) -> Iterable[Entry]:
+    """Read entries back; a last line without its end was cut off by a kill, never acted upon, and is left out.
+
+    Raises ValueError, with the number of the line, where the journal is damaged otherwise.
+    """
+    whole, _, _ = data.rpartition(b"\n")
+    for number, line in enumerate(whole.split(b"\n"), first_line):
+        if not line:
+            continue
+        try:
+            yield _ENTRY.validate_json(line)
+        except ValidationError as error:
+            raise ValueError(f"line {number} is damaged ({error.errors()[0]['msg']})") from None

@@ -1,0 +1,125 @@
+"""One run of apply: the lock, what a killed run left, the journal, and the state afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from fleet import __version__
+from fleet.apply import Group, Outcome, Recorder, Result, Services, Status, carry_out
+from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
+from fleet.model import Address, Spec
+from fleet.plan import Plan
+from fleet.services import Workshop
+from fleet.state import Begun, State
+from fleet.store import FolderStore
+
+
+def now() -> str:
+    """This moment, in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that holds the lock. `notes` is what a person should know of how it began."""
+
+    id: str
+    store: FolderStore
+    workshop: Workshop
+    state: State
+    notes: list[str] = field(default_factory=list)
+
+    def write_down(self, entry: Entry) -> None:
+        """Add an entry to the journal."""
+        self.store.append(entry)
+
+    def intend(self, group: str, blobs: object) -> None:
+        """Write down what a group is about to write to a repository."""
+        self.write_down(Intended(run=self.id, at=now(), group=group, blobs=tuple(blobs)))  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Iterator[Run]:
+    """Take the lock and settle what a killed run left; raises Locked when somebody else is writing."""
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    with store.lock(run_id, workshop.pace, lock_timeout) as note:
+        run = Run(run_id, store, workshop, store.load(), [note] if note else [])
+        workshop.intend = run.intend
+        workshop.unfinished = [blob for begun in run.state.begun.values() for blob in begun.blobs]
+        for group, begun in run.state.begun.items():
+            _settle(run, group, begun)
+        yield run
+
+
+def _settle(run: Run, group: str, begun: Begun) -> None:
+    """Finish the record of a group whose end is not known: written, or not."""
+    provider = run.workshop[begun.provider]
+    wanted = {Address.parse(step.address): _spec(run.workshop, step) for step in begun.steps}
+    provider.settle(list(wanted), begun.blobs)
+    found = provider.read(list(wanted))
+    if all(found.get(address) == spec for address, spec in wanted.items()):
+        run.write_down(GroupDone(run=run.id, at=now(), group=group, plan="", steps=begun.steps, found=True))
+        run.notes.append(f"{group}: an earlier run was killed after it had written this; it is done")
+
+
+def _spec(workshop: Workshop, step: Step) -> Spec | None:
+    if step.after is None:
+        return None
+    return workshop.spec_type(Address.parse(step.address)).model_validate_json(json.dumps(step.after))
+
+
+def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
+    """Carry out a plan under the lock, with journal and state."""
+    run.write_down(
+        RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
+    )
+    begun = {
+        Address.parse(step.address): _spec(run.workshop, step)
+        for group in run.state.begun.values()
+        for step in group.steps
+    }
+    recorder = _Journalist(run, plan.hash, watcher)
+    outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, begun), recorder)
+    run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
+    run.store.save(run.store.load())
+    return outcome
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class _Journalist:
+    """Writes each group's beginning and end into the journal, then tells the watcher."""
+
+    run: Run
+    plan: str
+    watcher: Recorder
+
+    def began(self, group: Group) -> None:
+        steps = tuple(Step.of(change) for change in group.changes)
+        self.run.write_down(
+            GroupBegan(run=self.run.id, at=now(), group=group.key, provider=group.provider, steps=steps)
+        )
+        self.watcher.began(group)
+
+    def ended(self, result: Result) -> None:
+        group, run = result.group, self.run
+        if result.status in (Status.DONE, Status.FOUND):
+            steps = tuple(Step.of(change) for change in group.changes)
+            found = result.status is Status.FOUND
+            run.write_down(GroupDone(run=run.id, at=now(), group=group.key, plan=self.plan, steps=steps, found=found))
+        elif result.status in (Status.FAILED, Status.STALE):
+            run.write_down(GroupFailed(run=run.id, at=now(), group=group.key, error=result.why))
+        self.watcher.ended(result)

@@ -1,0 +1,295 @@
+"""Sites: where hubs' image references are written, read and edited through a code host.
+
+A site is one place in one file of one branch. It serves every slot of every hub whose merged values come from it, so
+the change that fleet plans is the site's; slots and hubs are what it reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+from fleet.commit_message import Move, commit_message
+from fleet.errors import Conflict, ProviderError, Stale
+from fleet.gitblob import blob_id
+from fleet.model import Address, Change, Spec
+from fleet.provider import CodeHost, CommitRequest, Context, Files, Limits, Provider, Reveal, Settings
+from fleet.reference import ImageReference, same_image, split_host
+from fleet.values import Site, ValuesFile, edit, find_sites, is_encrypted, parse_values, read_site
+
+PROVIDER = "values"
+KIND = "site"
+
+RACES = 5
+"""How often a commit is made anew because somebody else's came first."""
+
+READERS = 8
+"""Values repositories that are read at once."""
+
+
+class SiteReference(Spec):
+    """The image and tag that a site says; the image's name in full, however the file spells it."""
+
+    image: str
+    tag: str
+
+    @classmethod
+    def of(cls, reference: ImageReference) -> SiteReference:
+        """The spec for a reference as somebody spelled it."""
+        return cls(image="/".join(split_host(reference.name)), tag=reference.tag or "")
+
+    def __str__(self) -> str:
+        return f"{self.image}:{self.tag}"
+
+
+class SiteAddress(NamedTuple):
+    """A site's own key: `repository@branch:file#path`; the branch is left out where there is no history."""
+
+    repository: str
+    branch: str
+    file: str
+    path: str
+
+    def __str__(self) -> str:
+        branch = f"@{_quote(self.branch)}" if self.branch else ""
+        return f"{_quote(self.repository)}{branch}:{_quote(self.file)}#{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> SiteAddress:
+        """Read a key back; raises ValueError when it is none."""
+        place, hash_sign, path = text.partition("#")
+        where, colon, file = place.partition(":")
+        if not (hash_sign and colon):
+            raise ValueError(f"{text!r} is not a site: it is written repository@branch:file#path")
+        repository, _, branch = where.partition("@")
+        return cls(_unquote(repository), _unquote(branch), _unquote(file), path)
+
+    @property
+    def address(self) -> Address:
+        """The address in a plan."""
+        return Address(PROVIDER, KIND, str(self))
+
+
+_RESERVED = {"%": "%25", ":": "%3A", "@": "%40", "#": "%23"}
+
+
+def _quote(text: str) -> str:
+    for character, escape in _RESERVED.items():
+        if character in text:
+            text = text.replace(character, escape)
+    return text
+
+
+def _unquote(text: str) -> str:
+    for character, escape in reversed(_RESERVED.items()):
+        text = text.replace(escape, character)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class HubFiles:
+    """Where one hub's values lie: repository (or path), branch (None: the default one), files in Helm's order."""
+
+    hub: str
+    repository: str
+    branch: str | None
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSite:
+    """A site as it stands: what it says, on which line, and the (hub, slot) pairs that it serves."""
+
+    address: Address
+    site: Site
+    uses: tuple[tuple[str, str], ...]
+
+    @property
+    def hubs(self) -> tuple[str, ...]:
+        """The hubs it reaches, each once, in order."""
+        return tuple(dict.fromkeys(hub for hub, _ in self.uses))
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots it serves on any of them, each once."""
+        return tuple(dict.fromkeys(slot for _, slot in self.uses))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All sites of a fleet, and for each hub the addresses of its slots."""
+
+    sites: Mapping[Address, FoundSite]
+    slots: Mapping[str, Mapping[str, tuple[Address, ...]]]
+
+
+Host = Callable[[str], CodeHost]
+"""Finds the code host that a repository (or path) lies on."""
+
+
+def survey(hubs: Sequence[HubFiles], host: Host) -> Survey:
+    """Read the values files of these hubs, each once, and find every site; raises InputError for a broken file."""
+    parsed = _read_files(hubs, host)
+    uses: dict[Address, list[tuple[str, str]]] = {}
+    found: dict[Address, Site] = {}
+    slots: dict[str, dict[str, tuple[Address, ...]]] = {}
+    for hub in hubs:
+        repository = parsed[hub.repository, hub.branch]
+        slots[hub.hub] = of_hub = {}
+        for slot, sites in find_sites([repository.file(name, hub) for name in readable(hub.files)]).items():
+            addresses = []
+            for site in sites:
+                address = SiteAddress(hub.repository, repository.branch, site.file, site.path).address
+                found.setdefault(address, site)
+                uses.setdefault(address, []).append((hub.hub, slot))
+                addresses.append(address)
+            of_hub[slot] = tuple(addresses)
+    return Survey({key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()}, slots)
+
+
+def readable(files: Iterable[str]) -> list[str]:
+    """The files that fleet opens: all but encrypted ones."""
+    return [name for name in files if not is_encrypted(name)]
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedRepository:
+    branch: str
+    files: Mapping[str, ValuesFile]
+
+    def file(self, name: str, hub: HubFiles) -> ValuesFile:
+        if name not in self.files:
+            where = f"{hub.repository}@{self.branch}" if self.branch else hub.repository
+            raise ProviderError(f"the hub {hub.hub} names the values file {name}, which is not in {where}")
+        return self.files[name]
+
+
+def _read_files(hubs: Sequence[HubFiles], host: Host) -> dict[tuple[str, str | None], _ParsedRepository]:
+    wanted: dict[tuple[str, str | None], dict[str, None]] = {}
+    for hub in hubs:
+        wanted.setdefault((hub.repository, hub.branch), {}).update(dict.fromkeys(readable(hub.files)))
+
+    def read(key: tuple[str, str | None]) -> Files:
+        repository, branch = key
+        return host(repository).files(repository, branch, list(wanted[key]))
+
+    if len(wanted) > 1:
+        with ThreadPoolExecutor(READERS, thread_name_prefix="fleet-values") as pool:
+            answers = list(pool.map(read, wanted))
+    else:
+        answers = [read(key) for key in wanted]
+    return {
+        key: _ParsedRepository(files.branch, {name: parse_values(name, data) for name, data in files.contents.items()})
+        for key, files in zip(wanted, answers, strict=True)
+    }
+
+
+Intend = Callable[[str, Collection[str]], None]
+"""Writes down, before a commit, the blob ids of what a group is about to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Provider):
+    """The hub target that edits values files: one commit for each repository and branch."""
+
+    host: Host
+    context: Context
+    intend: Intend = field(default=lambda group, blobs: None)
+    unfinished: Collection[str] = ()
+    name: str = PROVIDER
+
+    kinds: ClassVar[Mapping[str, type[Spec]]] = {KIND: SiteReference}
+    settings: ClassVar[type[Settings]] = Settings
+    limits: ClassVar[Limits] = Limits(at_once=8)
+
+    def together(self, address: Address) -> str:
+        """Sites of one repository and branch are one commit."""
+        site = SiteAddress.parse(address.name)
+        return f"{site.repository}@{site.branch}" if site.branch else site.repository
+
+    def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
+        """What the sites say now, at the heads of their branches."""
+        found: dict[Address, Spec] = {}
+        for (repository, branch), sites in _by_branch(addresses).items():
+            files = self._files(repository, branch, sites.values())
+            parsed = {name: parse_values(name, data) for name, data in files.contents.items()}
+            for address, site in sites.items():
+                reference = read_site(parsed[site.file], site.path) if site.file in parsed else None
+                if reference is not None:
+                    found[address] = SiteReference.of(reference)
+        return found
+
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
+        """Write one commit; raises Stale when a site says neither what the plan found nor what it wants."""
+        ((repository, branch), sites), *others = _by_branch(change.address for change in changes).items()
+        assert not others, "a group of sites is one repository and branch"
+        host = self.host(repository)
+        for _ in range(RACES):
+            files = self._files(repository, branch, sites.values())
+            contents = _edited(changes, sites, files)
+            if not contents:
+                return
+            blobs = [blob_id(data) for data in contents.values()]
+            self.intend(changes[0].group, blobs)
+            message = commit_message(self.context.fleet, _moves(changes, sites))
+            request = CommitRequest(
+                repository, files.branch, files.head, contents, message, unfinished={*self.unfinished, *blobs}
+            )
+            try:
+                host.commit(request)
+            except Conflict:
+                continue
+            return
+        raise ProviderError(f"{repository}: the branch {branch} moved each of the {RACES} times that fleet committed")
+
+    def settle(self, addresses: Collection[Address], intended: Collection[str]) -> None:
+        """Have each code host finish or undo what a killed run was committing."""
+        for repository, _ in _by_branch(addresses):
+            self.host(repository).recover(repository, intended)
+
+    def _files(self, repository: str, branch: str, sites: Iterable[SiteAddress]) -> Files:
+        names = list(dict.fromkeys(site.file for site in sites))
+        return self.host(repository).files(repository, branch or None, names)
+
+
+def _by_branch(addresses: Iterable[Address]) -> dict[tuple[str, str], dict[Address, SiteAddress]]:
+    by_branch: dict[tuple[str, str], dict[Address, SiteAddress]] = {}
+    for address in addresses:
+        site = SiteAddress.parse(address.name)
+        by_branch.setdefault((site.repository, site.branch), {})[address] = site
+    return by_branch
+
+
+def _edited(changes: Sequence[Change], sites: Mapping[Address, SiteAddress], files: Files) -> dict[str, bytes]:
+    """The new contents of the files that must change, each site's precondition checked on these very bytes."""
+    edits: dict[str, dict[str, ImageReference]] = {}
+    parsed: dict[str, ValuesFile] = {}
+    for change in changes:
+        site = sites[change.address]
+        if site.file not in files.contents:
+            raise Stale(f"{site.file} is gone from {site.repository}")
+        if site.file not in parsed:
+            parsed[site.file] = parse_values(site.file, files.contents[site.file])
+        stands = read_site(parsed[site.file], site.path)
+        now = SiteReference.of(stands) if stands else None
+        if now == change.after:
+            continue
+        if stands is None or now != change.before:
+            raise Stale(f"{site.file} now says {now or 'nothing'} at {site.path}, where the plan found {change.before}")
+        assert isinstance(change.after, SiteReference)
+        edits.setdefault(site.file, {})[site.path] = _spelled_like(stands, change.after)
+    return {name: edit(name, files.contents[name], wanted) for name, wanted in edits.items()}
+
+
+def _spelled_like(stands: ImageReference, wanted: SiteReference) -> ImageReference:
+    """The wanted reference with the image's name as the file already spells it, where it is the same image."""
+    name = stands.name if same_image(stands.name, wanted.image) else wanted.image
+    return ImageReference(name, wanted.tag)
+
+
+def _moves(changes: Sequence[Change], sites: Mapping[Address, SiteAddress]) -> list[Move]:
+    return [
+        Move(str(change.before), str(change.after), sites[change.address].file, change.reaches) for change in changes
+    ]

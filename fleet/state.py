@@ -1,0 +1,90 @@
+"""State: history and bookkeeping, folded from the journal. Losing it loses no resource.
+
+It holds what the world cannot tell: which addresses fleet owns (to see what left the file), what stood at each
+address before fleet's last write, and what a killed run had begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field
+
+from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
+from fleet.model import Frozen
+
+FORMAT_VERSION = 1
+
+RUNS_KEPT = 50
+
+
+class Thing(Frozen):
+    """What fleet last wrote at an address, what stood there before, when, and under which plan."""
+
+    current: dict[str, Any]
+    previous: dict[str, Any] | None
+    at: str
+    plan: str
+
+
+class Begun(Frozen):
+    """A group that a run began and of which no end is known."""
+
+    provider: str
+    steps: tuple[Step, ...]
+    blobs: tuple[str, ...] = ()
+
+
+class Run(Frozen):
+    """One run: when it began, under which plan, by whom, and how it ended (None: it was killed)."""
+
+    run: str
+    began: str
+    plan: str
+    user: str
+    exit_code: int | None = None
+
+
+class State(Frozen):
+    """Everything the next run wants to know; `journal_offset` is how many bytes of the journal are folded in."""
+
+    format_version: int = FORMAT_VERSION
+    fleet: str
+    things: dict[str, Thing] = Field(default_factory=dict)
+    begun: dict[str, Begun] = Field(default_factory=dict)
+    runs: tuple[Run, ...] = ()
+    journal_offset: int = 0
+
+
+def fold(state: State, entries: Iterable[Entry]) -> State:
+    """The state after these entries of the journal."""
+    things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
+    for entry in entries:
+        match entry:
+            case RunBegan():
+                runs.append(Run(run=entry.run, began=entry.at, plan=entry.plan, user=entry.user))
+            case GroupBegan():
+                begun[entry.group] = Begun(provider=entry.provider, steps=entry.steps)
+            case Intended():
+                began = begun[entry.group]
+                begun[entry.group] = began.model_copy(update={"blobs": (*began.blobs, *entry.blobs)})
+            case GroupDone():
+                begun.pop(entry.group, None)
+                for step in entry.steps:
+                    _settle(things, step, entry)
+            case GroupFailed():
+                begun.pop(entry.group, None)
+            case RunEnded():
+                runs = [
+                    run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run
+                    for run in runs
+                ]
+    return state.model_copy(update={"things": things, "begun": begun, "runs": tuple(runs[-RUNS_KEPT:])})
+
+
+def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
+    if step.after is None:
+        things.pop(step.address, None)
+    else:
+        things[step.address] = Thing(current=step.after, previous=step.before, at=entry.at, plan=entry.plan)
