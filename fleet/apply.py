@@ -13,7 +13,7 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import Protocol
 
-from fleet.errors import ExitCode, OutOfBudget, ProviderError, Stale, TryAgain, Unsure
+from fleet.errors import ExitCode, FleetError, OutOfBudget, Stale, TryAgain, Unsure
 from fleet.model import Address, Change, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
@@ -153,7 +153,7 @@ def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[s
     found = read_all([change.address for group in groups.values() for change in group.changes], services)
     for key, group in groups.items():
         trouble = found.get(group.provider)
-        if isinstance(trouble, ProviderError):
+        if isinstance(trouble, FleetError):
             yield key, Result(group, Status.FAILED, str(trouble))
             continue
         world: Mapping[Address, Spec] = trouble if isinstance(trouble, Mapping) else {}
@@ -174,7 +174,7 @@ def _is_at(world: Mapping[Address, Spec], address: Address, spec: Spec | None) -
     return world.get(address) == spec
 
 
-def read_all(addresses: Iterable[Address], services: Services) -> dict[str, Mapping[Address, Spec] | ProviderError]:
+def read_all(addresses: Iterable[Address], services: Services) -> dict[str, Mapping[Address, Spec] | FleetError]:
     """What stands at these addresses, by provider: one batched read each, all providers at once.
 
     A provider that cannot be read answers with its error, so that the others go on.
@@ -183,11 +183,13 @@ def read_all(addresses: Iterable[Address], services: Services) -> dict[str, Mapp
     for address in addresses:
         wanted.setdefault(address.provider, []).append(address)
 
-    def read(name: str) -> Mapping[Address, Spec] | ProviderError:
+    def read(name: str) -> Mapping[Address, Spec] | FleetError:
         provider = services.providers[name]
         try:
             return services.pace.repeat(provider.limits, lambda: provider.read(wanted[name]))
-        except ProviderError as error:
+        except OutOfBudget:
+            raise
+        except FleetError as error:
             return error
 
     if len(wanted) == 1:
@@ -264,7 +266,7 @@ class _Run:
             self._finish(Result(group, Status.SKIPPED, str(error)))
         elif isinstance(error, Stale):
             self._finish(Result(group, Status.STALE, str(error)))
-        elif isinstance(error, ProviderError):
+        elif isinstance(error, FleetError):
             self._finish(Result(group, Status.FAILED, str(error)))
         else:
             raise error

@@ -31,9 +31,11 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a change is rooted: the line of the file it edits (for a site) and the hubs' slots that it serves."""
+    """Where a change is rooted: the line of the file it edits (for a site), the image that hubs
+    see there, and the slots that it serves."""
 
     line: int | None = None
+    image: str = ""
     slots: tuple[str, ...] = ()
 
 

@@ -91,7 +91,10 @@ def _told(told: Told) -> dict[str, Any]:
         "resources": told.resources,
         "requests_used": told.requests_used,
         "requests_needed": told.requests_needed,
-        "places": {str(key): {"line": place.line, "slots": list(place.slots)} for key, place in told.places.items()},
+        "places": {
+            str(key): {"line": place.line, "image": place.image, "slots": list(place.slots)}
+            for key, place in told.places.items()
+        },
         "left_out": [
             {
                 "address": str(item.address),
@@ -113,7 +116,8 @@ def _told_back(document: Mapping[str, Any], kinds: Kinds) -> Told:
         requests_used=document["requests_used"],
         requests_needed=document["requests_needed"],
         places={
-            Address.parse(key): Place(place["line"], tuple(place["slots"])) for key, place in document["places"].items()
+            Address.parse(key): Place(place["line"], place["image"], tuple(place["slots"]))
+            for key, place in document["places"].items()
         },
         left_out=tuple(_left_out(item, kinds) for item in document["left_out"]),
         notes=tuple(document["notes"]),

@@ -110,7 +110,7 @@ def _wants(loaded: Loaded, surveyed: Survey) -> dict[Address, list[Want]]:
                 continue
             for address in sites:
                 wants.setdefault(address, []).append(Want(hub, name, slot.image, references[key]))
-    _refuse([*missing, *_conflicts(loaded, wants)])
+    _refuse([*missing, *_conflicts(loaded, wants), *_named_elsewhere(loaded, surveyed, wants)])
     return wants
 
 
@@ -152,6 +152,20 @@ def _conflicts(loaded: Loaded, wants: Mapping[Address, list[Want]]) -> Iterator[
             break
 
 
+def _named_elsewhere(loaded: Loaded, surveyed: Survey, wants: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
+    """Slots that want another image at a site that holds the tag alone."""
+    for address, of_site in wants.items():
+        found, first = surveyed.sites[address], of_site[0]
+        if found.site.name_line is not None and found.image != first.reference.image:
+            file, number = found.site.name_line
+            yield loaded.source.diagnostic(
+                ("hubs", first.hub, "slots", first.slot, "image"),
+                f"{first.hub} {first.slot} wants the image {first.reference.image}, but {found.site.file} sets its tag "
+                f"only; the name {found.image} stands in {file}:{number}",
+                f"Write the name beside the tag in {found.site.file}:{found.site.line}, or change it there by hand.",
+            )
+
+
 def _differences(
     loaded: Loaded,
     surveyed: Survey,
@@ -167,7 +181,9 @@ def _differences(
     left_out: list[LeftOut] = []
     for address, of_site in wants.items():
         found = surveyed.sites[address]
-        before, after = SiteReference.of(found.site.reference), of_site[0].reference
+        before, after = found.reference, of_site[0].reference
+        if not before.image:
+            after = SiteReference(image="", tag=after.tag)
         if before == after:
             continue
         subject = Subject(address, found.hubs, tuple(dict.fromkeys(want.image for want in of_site)))
@@ -187,7 +203,7 @@ def _differences(
 
 
 def _place(found: FoundSite) -> Place:
-    return Place(found.site.line, found.slots)
+    return Place(found.site.line, found.image, found.slots)
 
 
 def _notes(changes: Sequence[Change], unread: Sequence[Address]) -> Iterator[str]:

@@ -51,24 +51,30 @@ def _body(plan: Plan) -> Iterator[Line]:
     for where, changes in by_group.items():
         yield ()
         yield line("  ", ("bold", where))
-        for alike in _identical(changes):
+        for alike in _identical(plan, changes):
             yield from _alike(plan, alike)
 
 
-def _identical(changes: Iterable[Change]) -> list[list[Change]]:
+def _identical(plan: Plan, changes: Iterable[Change]) -> list[list[Change]]:
     """Changes that do the same thing, together, in the order of the first of each."""
     same: dict[tuple[Any, ...], list[Change]] = {}
     for change in changes:
-        key = (change.address.kind, change.action, repr(change.before), repr(change.after))
+        key = (change.address.kind, change.action, image_at(plan, change), repr(change.before), repr(change.after))
         same.setdefault(key, []).append(change)
     return list(same.values())
+
+
+def image_at(plan: Plan, change: Change) -> str:
+    """The image that hubs see at a site, wherever its name is written."""
+    place = plan.told.places.get(change.address)
+    return place.image if place else ""
 
 
 def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
     first = changes[0]
     symbol = _SYMBOLS[first.action]
     if isinstance(first.after, SiteReference) and isinstance(first.before, SiteReference):
-        yield line("  ", symbol, " ", *_moved(first.before, first.after))
+        yield line("  ", symbol, " ", *_moved(first.before, first.after, image_at(plan, first)))
     else:
         names = count(len(changes), first.address.kind, f"{first.address.kind}s") if len(changes) > 1 else ""
         yield line("  ", symbol, " ", names or f"{first.address.kind} {first.address.name}", ("dim", _verb(first)))
@@ -83,9 +89,9 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
         yield line("      ", ("dim", f"… and {len(changes) - bound:,} more"))
 
 
-def _moved(before: SiteReference, after: SiteReference) -> Sequence[Span]:
+def _moved(before: SiteReference, after: SiteReference, image: str = "") -> Sequence[Span]:
     if before.image == after.image:
-        return (("", f"{after.image}  "), ("dim", before.tag), ("", " → "), ("bold", after.tag))
+        return (("", f"{after.image or image}  "), ("dim", before.tag), ("", " → "), ("bold", after.tag))
     return (("dim", str(before)), ("", " → "), ("bold", str(after)))
 
 

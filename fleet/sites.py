@@ -30,7 +30,10 @@ READERS = 8
 
 
 class SiteReference(Spec):
-    """The image and tag that a site says; the image's name in full, however the file spells it."""
+    """The image and tag that a site says; the image's name in full, however the file spells it.
+
+    `image` is empty where the site holds the tag alone, because the image's name stands in another file.
+    """
 
     image: str
     tag: str
@@ -38,10 +41,15 @@ class SiteReference(Spec):
     @classmethod
     def of(cls, reference: ImageReference) -> SiteReference:
         """The spec for a reference as somebody spelled it."""
-        return cls(image="/".join(split_host(reference.name)), tag=reference.tag or "")
+        return cls(image=full_name(reference.name), tag=reference.tag or "")
 
     def __str__(self) -> str:
-        return f"{self.image}:{self.tag}"
+        return f"{self.image}:{self.tag}" if self.image else self.tag
+
+
+def full_name(name: str) -> str:
+    """An image's name with its host, so that two spellings of one image are equal; empty for an empty one."""
+    return "/".join(split_host(name)) if name else ""
 
 
 class SiteAddress(NamedTuple):
@@ -105,6 +113,17 @@ class FoundSite:
     address: Address
     site: Site
     uses: tuple[tuple[str, str], ...]
+
+    @property
+    def reference(self) -> SiteReference:
+        """What it says by itself."""
+        whole = SiteReference.of(self.site.reference)
+        return whole if self.site.name_line is None else SiteReference(image="", tag=whole.tag)
+
+    @property
+    def image(self) -> str:
+        """The image that hubs see there, wherever its name is written."""
+        return full_name(self.site.reference.name)
 
     @property
     def hubs(self) -> tuple[str, ...]:
@@ -285,7 +304,8 @@ def _edited(changes: Sequence[Change], sites: Mapping[Address, SiteAddress], fil
 
 def _spelled_like(stands: ImageReference, wanted: SiteReference) -> ImageReference:
     """The wanted reference with the image's name as the file already spells it, where it is the same image."""
-    name = stands.name if same_image(stands.name, wanted.image) else wanted.image
+    keeps_name = not wanted.image or same_image(stands.name, wanted.image)
+    name = stands.name if keeps_name else wanted.image
     return ImageReference(name, wanted.tag)
 
 

@@ -91,7 +91,8 @@ def _writes(file: ValuesFile, path: str, wanted: ImageReference) -> Iterator[_Wr
     current = reference_at(file, node) if node is not None else None
     if node is None or current is None:
         raise InputError([Diagnostic(f"{file.name} holds no image reference at {path}.")])
-    _check(file, node, path, wanted)
+    nameless = not (wanted.name or current.name)  # the name stands in another file
+    _check(file, node, path, wanted._replace(name="image") if nameless else wanted)
     if isinstance(node, MappingNode):
         yield from _writes_to_map(file, node, path, wanted)
     elif isinstance(node, ScalarNode):
