@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import ConfigDict
+
 from fleet.errors import Conflict, ProviderError, TryAgain, Unsure
 from fleet.model import (
     Action,
@@ -79,7 +81,9 @@ Reveal = Callable[[SecretRef], Secret]
 
 
 class Settings(Frozen):
-    """A provider's block in fleet.yaml; a provider subclasses it with the keys it knows."""
+    """A provider's block in fleet.yaml; a provider subclasses it with the keys it knows. Nothing is coerced."""
+
+    model_config = ConfigDict(strict=True)
 
     type: str
 

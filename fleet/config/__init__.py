@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fleet.config.docs import reference
 from fleet.config.hubs import NEWEST_BUILD, Configurator, Hold, Hub, Slot, Values
 from fleet.config.images import BuiltImage, Image, Template, UpstreamImage
+from fleet.config.json_schema import schema
 from fleet.config.loading import Loaded, load, validate
 from fleet.config.policy import Limits, Removed
+from fleet.config.refusals import unbuilt
 from fleet.config.root import Fleet
 from fleet.config.source import Source
 
@@ -26,5 +29,8 @@ __all__ = [
     "UpstreamImage",
     "Values",
     "load",
+    "reference",
+    "schema",
+    "unbuilt",
     "validate",
 ]

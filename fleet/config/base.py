@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from fleet.model import Frozen
@@ -56,6 +56,10 @@ SLOT = r"^(default|choices\.[^\s.]\S*|profiles\.[^\s.]+(\.[^\s.]+\.\S+)?)$"
 DAYS = r"^[1-9][0-9]{0,3}d$"
 PERCENT = r"^[0-9]{1,3}%$"
 ADDRESS = r"^[^:\s]+:[^:\s]+:\S+$"
+UNSAFE = r"^/|^[A-Za-z]:|\\|(^|/)\.{1,2}(/|$)|(^|/)\.[Gg][Ii][Tt](/|$)|//|/$"
+ACCOUNT = r"^[0-9]{12}$"
+IMAGE_NAME = r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$"
+ORIGIN = r"^(builtin:[a-z0-9-]+|\.{1,2}/\S.*|[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)$"
 PATTERN = r"^[^:\s]+:\S+$"
 
 WORDS = {
@@ -69,6 +73,9 @@ WORDS = {
     PLATFORM: "an operating system and an architecture, such as linux/amd64",
     SLOT: "default, profiles.SLUG, profiles.SLUG.OPTION.CHOICE or choices.CHOICE",
     DAYS: "a number of days, such as 90d",
+    ACCOUNT: "an AWS account: 12 digits",
+    IMAGE_NAME: "lower-case letters, digits and . _ - / between them",
+    ORIGIN: "builtin:NAME, a folder that begins with ./ or ../, or a template repository as owner/name",
     PERCENT: "a percentage, such as 20%",
     ADDRESS: "an address such as github:repository:example-org/climate-image",
     PATTERN: "an address pattern such as github:repository:*, or hub:NAME, image:NAME, label:KEY=VALUE",
@@ -106,5 +113,10 @@ def _repository_path(path: str) -> str:
     return path
 
 
-RepositoryPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_repository_path)]
+RepositoryPath = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    AfterValidator(_repository_path),
+    Field(json_schema_extra={"not": {"pattern": UNSAFE}}),
+]
 """A path of a file inside a repository: relative, and it stays there."""

@@ -4,64 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, WithJsonSchema, field_validator, model_validator
 
-from fleet import plugins
+from fleet import plugins, provider
 from fleet.config import planned
 from fleet.config.base import DAYS, Strict, Text, problem
 from fleet.errors import FleetError
-from fleet.provider import Settings
+from fleet.provider import Provider, Settings
 from fleet.secrets import SecretSource
+
+_Role: TypeAlias = type[Provider]
 
 
 def settings_of(type_name: str) -> type[Settings] | None:
     """The settings model of a provider type; raises FleetError when its package is missing or broken."""
-    provider = plugins.load(type_name)
-    return provider.settings if provider else planned.SETTINGS.get(type_name)
+    found = plugins.load(type_name)
+    return found.settings if found else planned.SETTINGS.get(type_name)
 
 
-def known_types() -> list[str]:
-    """Every provider type that can be written in fleet.yaml."""
-    return sorted({*plugins.types(), *planned.SETTINGS})
+def role_of(type_name: str) -> type[Provider] | None:
+    """What providers of a type are (a subclass of Registry or of CodeHost); raises FleetError as `settings_of`."""
+    return plugins.load(type_name) or planned.role_of(type_name)
 
 
-def _settings(rest: Any) -> Settings:
-    if isinstance(rest, Settings):
-        return rest
-    type_name = rest.get("type")
-    if not isinstance(type_name, str):
-        return Settings(type="")  # the entry's own `type` says what is wrong with it
+def known_types(role: type[Provider]) -> list[str]:
+    """The provider types that can be written in fleet.yaml for a role; one that cannot be imported is left out."""
+    return [name for name in sorted({*plugins.types(), *planned.SETTINGS}) if _has_role(name, role)]
+
+
+def _has_role(type_name: str, role: type[Provider]) -> bool:
     try:
-        model = settings_of(type_name)
-    except FleetError as error:
-        raise problem(str(error), at=["type"]) from None
-    if model is None:
-        raise problem("there is no provider of type {shown}", at=["type"], near=known_types())
-    return model.model_validate(rest, strict=True)
+        found = role_of(type_name)
+    except FleetError:
+        return False
+    return found is not None and issubclass(found, role)
 
 
 class Entry(Strict):
     """What code hosts and registries have in common."""
 
-    common: ClassVar[frozenset[str]] = frozenset()
+    common: ClassVar[frozenset[str]]
     """The keys that the core owns; a provider that declares one of them in its settings is handed it too."""
+    role: ClassVar[_Role]
+    other: ClassVar[str]
+    """Where an entry of the other role belongs."""
 
     type: Text = Field(description="Which provider serves it.")
-    settings: Annotated[SerializeAsAny[Settings], BeforeValidator(_settings)] = Field(
-        description="The keys that belong to the provider."
-    )
+    settings: SerializeAsAny[Settings] = Field(description="The keys that belong to the provider.")
 
     @model_validator(mode="before")
     @classmethod
     def _split(cls, entry: Any) -> Any:
-        if not isinstance(entry, Mapping) or "settings" in entry:
+        if not isinstance(entry, Mapping) or isinstance(entry.get("settings"), Settings):
             return entry
         owned = {key: value for key, value in entry.items() if key in cls.common}
         shared = cls._declared(entry.get("type")) & owned.keys()
         rest = {key: value for key, value in entry.items() if key not in cls.common or key in shared}
         return {**owned, "settings": rest}
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _settings(cls, rest: Any) -> Any:
+        type_name = rest.get("type") if isinstance(rest, dict) else None
+        if not isinstance(type_name, str):
+            # made by hand, or the entry's own `type` says what is wrong with it
+            return rest if isinstance(rest, Settings) else Settings(type="")
+        try:
+            model, role = settings_of(type_name), role_of(type_name)
+        except FleetError as error:
+            raise problem(str(error), at=["type"]) from None
+        if model is None:
+            raise problem("there is no provider of type {shown}", at=["type"], near=known_types(cls.role))
+        if role is not None and not issubclass(role, cls.role):
+            raise problem(f"{{shown}} belongs under {cls.other}", at=["type"])
+        return model.model_validate(rest)
 
     @staticmethod
     def _declared(type_name: object) -> frozenset[str]:
@@ -75,7 +93,9 @@ class Entry(Strict):
 class CodeHost(Entry):
     """Where source and values repositories live."""
 
-    common: ClassVar[frozenset[str]] = frozenset({"type", "owner", "delivery"})
+    common = frozenset({"type", "owner", "delivery"})
+    role = provider.CodeHost
+    other = "registries"
 
     owner: Text | None = Field(
         default=None, description="The organisation or user whose repositories live here; absent: any owner."
@@ -115,7 +135,9 @@ Days = Annotated[timedelta, BeforeValidator(_days), WithJsonSchema({"type": "str
 class Registry(Entry):
     """Where images live."""
 
-    common: ClassVar[frozenset[str]] = frozenset({"type", "push", "rotate"})
+    common = frozenset({"type", "push", "rotate"})
+    role = provider.Registry
+    other = "code_hosts"
 
     push: Push | None = Field(
         default=None,

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from fleet.config.base import (
+    IMAGE_NAME,
+    ORIGIN,
     UPSTREAM,
     Key,
     RepositoryPath,
@@ -25,9 +27,7 @@ class Template(Strict):
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
-    source: Annotated[
-        str, StringConstraints(pattern=r"^(builtin:[a-z0-9-]+|\.{1,2}/\S.*|[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)$")
-    ] = Field(
+    source: Annotated[str, StringConstraints(pattern=ORIGIN)] = Field(
         alias="from",
         description="`builtin:user-image`, a folder (`./…`, relative to fleet.yaml), or a template repository.",
     )
@@ -76,7 +76,7 @@ class BuiltImage(Strict):
     registry: Key = Field(description="The entry of `registries` where the image lives.")
     repository: SourceRepository | None = Field(default=None, description="The source repository, as owner/name.")
     template: Key | None = Field(default=None, description="The entry of `templates` that the source is made from.")
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$")] | None = Field(
+    name: Annotated[str, StringConstraints(pattern=IMAGE_NAME)] | None = Field(
         default=None, description="Its name in the registry; absent: the source repository's name."
     )
     visibility: Literal["public", "private"] = Field(default="public", description="Who may see source and image.")

@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from fleet.config import problems, references
+from fleet.config.hiding import hide
 from fleet.config.parse import Document, parse
 from fleet.config.root import Fleet
 from fleet.config.source import Source
 from fleet.config.wording import escaped
-from fleet.diagnostics import Diagnostic
+from fleet.diagnostics import Diagnostic, Range
 from fleet.errors import InputError
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -87,7 +88,8 @@ def _no_collection() -> Iterator[None]:
 def _read(path: Path) -> tuple[Loaded | None, list[Diagnostic]]:
     name = escaped(str(path))
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         return None, [Diagnostic(f"{name} cannot be read: {error.strerror or type(error).__name__}")]
     source = Source(name, data, path.parent)
@@ -97,8 +99,8 @@ def _read(path: Path) -> tuple[Loaded | None, list[Diagnostic]]:
     diagnostics = [source.at((flaw.start, flaw.end), flaw.summary, flaw.detail) for flaw in document.flaws]
     fleet = None
     if not document.broken:
-        fleet, more = _check(source, document)
-        diagnostics += more
+        fleet, more, secrets = _check(source, document)
+        diagnostics = hide(diagnostics + more, secrets)
     if diagnostics or fleet is None:
         return None, sorted(set(diagnostics), key=_place)
     return Loaded(fleet, source), []
@@ -115,21 +117,26 @@ def _unreadable(source: Source) -> Diagnostic | None:
     return None
 
 
-def _check(source: Source, document: Document) -> tuple[Fleet | None, list[Diagnostic]]:
+def _check(source: Source, document: Document) -> tuple[Fleet | None, list[Diagnostic], list[Range]]:
     data = document.data
-    if data is None:
-        return None, [source.at((0, 0), "the file is empty; a fleet.yaml begins with version: 1 and a name")]
-    if not isinstance(data, dict):
-        return None, [source.diagnostic((), "fleet.yaml is a map of keys, and this is something else")]
-    if _is_rancher(data):
-        return None, [
-            source.diagnostic((), "this is a fleet.yaml of Rancher Fleet, another tool with the same file name")
-        ]
+    if not isinstance(data, dict) or _is_rancher(data):
+        return None, [source.diagnostic((), _something_else(data))], []
+    found: list[Diagnostic] = []
+    secrets: list[Range] = []
+    fleet = None
     try:
-        fleet, found = Fleet.model_validate(data), []
+        fleet = Fleet.model_validate(data)
     except ValidationError as error:
-        fleet, found = None, problems.diagnostics(source, data, error, Fleet)
-    return fleet, found + references.check(source, data)
+        found, secrets = problems.find(source, data, error, Fleet)
+    return fleet, found + references.check(source, data), secrets
+
+
+def _something_else(data: Any) -> str:
+    if data is None:
+        return "the file is empty; a fleet.yaml begins with version: 1 and a name"
+    if isinstance(data, dict):
+        return "this is a fleet.yaml of Rancher Fleet, another tool that uses the same file name"
+    return "a fleet.yaml is a map of keys, and this is something else"
 
 
 def _is_rancher(data: dict[str, Any]) -> bool:

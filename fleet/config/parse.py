@@ -27,6 +27,7 @@ from yaml.events import (
 )
 
 from fleet.config.base import Plain
+from fleet.config.flaws import Flaw, character_flaw, syntax_flaw
 from fleet.config.wording import quoted
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,18 +43,7 @@ _PREFIX = "tag:yaml.org,2002:"
 _TEXT = _PREFIX + "str"
 _TAGS = {MappingStartEvent: (None, "!", _PREFIX + "map"), SequenceStartEvent: (None, "!", _PREFIX + "seq")}
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _RESOLVER: Any = yaml.resolver.Resolver()
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """A mistake in the text between two positions, counted in characters from 0."""
-
-    summary: str
-    start: int
-    end: int
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -91,10 +81,10 @@ def parse(text: str) -> Document:
         reader.document.broken = True
     except yaml.MarkedYAMLError as error:
         reader.document.broken = True
-        reader.document.flaws.append(_syntax(error, text))
+        reader.document.flaws.append(syntax_flaw(error, text))
     except yaml.reader.ReaderError as error:
         reader.document.broken = True
-        reader.document.flaws.append(_character(error, text))
+        reader.document.flaws.append(character_flaw(error, text))
     return reader.document
 
 
@@ -154,13 +144,11 @@ class _Reader:
         if text == "" or value is None:
             value = None
             self._empty(event)
-        if event.anchor is not None:
-            self.anchors[event.anchor] = (value, 1)
+        self._anchor(event, (value, 1))
         self._add(value, event)
 
     def _key(self, parent: _Open, key: str, event: Any) -> None:
-        if event.anchor is not None:
-            self.anchors[event.anchor] = (key, 1)
+        self._anchor(event, (key, 1))
         if key == "<<" and not event.style:
             parent.merged = parent.merged or []
         elif key == "":
@@ -171,6 +159,14 @@ class _Reader:
         else:
             parent.places[key] = event.start_mark.index
         parent.key = key
+
+    def _anchor(self, event: Any, meaning: tuple[Any, int] | None) -> None:
+        if event.anchor is None:
+            return
+        if event.anchor in self.anchors:
+            self._flaw(f"the anchor &{event.anchor} is written twice; an alias could mean either", event)
+            raise _Stop
+        self.anchors[event.anchor] = meaning
 
     def _plain(self, text: str) -> Any:
         try:
@@ -205,13 +201,12 @@ class _Reader:
         if event.tag not in _TAGS[type(event)]:
             self._flaw(f"the tag {quoted(event.tag)} is not used in fleet.yaml; leave it out", event)
         self._no_key(event)
-        if event.anchor is not None:
-            self.anchors[event.anchor] = None
+        self._anchor(event, None)
         self.stack.append(_Open(value, event.anchor, self.counted, event.start_mark.index))
 
     def _no_key(self, event: Any) -> None:
         if self.stack and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None:
-            self._flaw("a key must be text, not a map or a list", event)
+            self._flaw("a key is plain text, not a map, a list or an alias", event)
             raise _Stop
 
     def _close(self, event: Any) -> None:
@@ -231,8 +226,7 @@ class _Reader:
         self._no_key(event)
         if event.anchor not in self.anchors:
             self._flaw(f"the alias *{event.anchor} has no anchor &{event.anchor} before it", event)
-            self._add(None, event)
-            return
+            raise _Stop
         target = self.anchors[event.anchor]
         if target is None:
             self._flaw(f"the alias *{event.anchor} stands inside what it repeats, so it would never end", event)
@@ -284,21 +278,3 @@ def _value(text: str) -> Any:
             return Plain(text, "date")
         case _:
             return text
-
-
-def _syntax(error: yaml.MarkedYAMLError, text: str) -> Flaw:
-    mark = error.problem_mark or error.context_mark
-    at = min(mark.index if mark else 0, len(text))
-    context = error.context_mark
-    detail = f"It began in line {text.count(chr(10), 0, context.index) + 1}." if context and context.index < at else ""
-    if text[at : at + 1] == "\t":
-        return Flaw("a tab is used as white space; YAML takes spaces only", at, at + 1, detail)
-    said = f"{error.context or ''}{': ' if error.context and error.problem else ''}{error.problem or ''}"
-    return Flaw(f"this is not YAML: {said}", at, at + 1, detail)
-
-
-def _character(error: yaml.reader.ReaderError, text: str) -> Flaw:
-    found = _UNPRINTABLE.search(text)
-    if found is None:
-        return Flaw(f"this is not YAML: {error.reason}", 0, 1)
-    return Flaw(f"the character {quoted(found.group())} is not allowed in YAML", found.start(), found.end())

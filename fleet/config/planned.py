@@ -11,17 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from fleet.config.base import Strict, Text, Url, problem
-from fleet.provider import Settings
+from fleet.config.base import ACCOUNT, Strict, Text, Url, problem
+from fleet.provider import CodeHost, Provider, Registry, Settings
 from fleet.secrets import SecretSource
-
-Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
-
-
-class Planned(Settings):
-    """Settings as strict as the rest of fleet.yaml."""
-
-    model_config = ConfigDict(strict=True)
 
 
 class TokenAuth(Strict):
@@ -66,7 +58,7 @@ class GitHubAuth(Strict):
         return self
 
 
-class GitHub(Planned):
+class GitHub(Settings):
     """GitHub, or a GitHub Enterprise Server."""
 
     type: Literal["github"] = Field(description="GitHub.")
@@ -74,7 +66,7 @@ class GitHub(Planned):
     base_url: Url | None = Field(default=None, description="The REST API of an Enterprise Server.")
 
 
-class Quay(Planned):
+class Quay(Settings):
     """quay.io, or a self-hosted Quay."""
 
     type: Literal["quay"] = Field(description="Quay.")
@@ -83,7 +75,7 @@ class Quay(Planned):
     auth: TokenAuth = Field(description="An OAuth token of the organisation (repo:create, repo:admin, org:admin).")
 
 
-class Oci(Planned):
+class Oci(Settings):
     """Any registry that speaks the OCI distribution protocol."""
 
     type: Literal["oci"] = Field(description="Any OCI distribution registry.")
@@ -92,11 +84,11 @@ class Oci(Planned):
     auth: LoginAuth | None = Field(default=None, description="The login for reading; absent: anonymous.")
 
 
-class Ecr(Planned):
+class Ecr(Settings):
     """Amazon Elastic Container Registry, private."""
 
     type: Literal["ecr"] = Field(description="Amazon ECR.")
-    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] = Field(
+    account: Annotated[str, StringConstraints(pattern=ACCOUNT)] = Field(
         description="The AWS account: 12 digits in quotes."
     )
     region: Text = Field(description="The AWS region.")
@@ -106,7 +98,7 @@ class Ecr(Planned):
     keep: int | None = Field(default=None, ge=1, description="How many newest images the lifecycle policy keeps.")
 
 
-class ArtifactRegistry(Planned):
+class ArtifactRegistry(Settings):
     """Google Artifact Registry."""
 
     type: Literal["gar"] = Field(description="Google Artifact Registry.")
@@ -130,7 +122,7 @@ class ArtifactRegistry(Planned):
         return self
 
 
-class Gcr(Planned):
+class Gcr(Settings):
     """The gcr.io hosts, which Artifact Registry serves; rights there are per host, never per image."""
 
     type: Literal["gcr"] = Field(description="Google Container Registry.")
@@ -141,7 +133,7 @@ class Gcr(Planned):
     shared: bool = Field(default=False, description="Says that push rights reach every image of the host.")
 
 
-class Acr(Planned):
+class Acr(Settings):
     """Azure Container Registry."""
 
     type: Literal["acr"] = Field(description="Azure Container Registry.")
@@ -151,7 +143,7 @@ class Acr(Planned):
     url: Url | None = Field(default=None, description="The login server, where it is not NAME.azurecr.io.")
 
 
-class Ghcr(Planned):
+class Ghcr(Settings):
     """GitHub's container registry: builds push with the token that their run is given."""
 
     type: Literal["ghcr"] = Field(description="GitHub Container Registry.")
@@ -159,7 +151,7 @@ class Ghcr(Planned):
     auth: TokenAuth | None = Field(default=None, description="A classic token (read:packages); absent: anonymous.")
 
 
-class DockerHub(Planned):
+class DockerHub(Settings):
     """Docker Hub, for reading and for an operator's own login."""
 
     type: Literal["dockerhub"] = Field(description="Docker Hub.")
@@ -180,5 +172,10 @@ SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
         "dockerhub": DockerHub,
     }
 )
-CODE_HOSTS = frozenset({"github"})
-REGISTRIES = frozenset(SETTINGS) - CODE_HOSTS
+
+
+def role_of(type_name: str) -> type[Provider] | None:
+    """What providers of a planned type will be; None for a type that is not planned."""
+    if type_name not in SETTINGS:
+        return None
+    return CodeHost if type_name == "github" else Registry

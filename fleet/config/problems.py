@@ -9,11 +9,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from fleet.config import later
-from fleet.config.base import WORDS, Keys, Plain
+from fleet.config.base import URL, WORDS, Keys, Plain
 from fleet.config.entries import Entry, settings_of
 from fleet.config.source import Source
 from fleet.config.wording import listed, quoted, suggestion
-from fleet.diagnostics import Diagnostic
+from fleet.diagnostics import Diagnostic, Range
 from fleet.errors import FleetError
 
 _KINDS = {
@@ -31,15 +31,21 @@ _KINDS = {
 """What pydantic's type errors ask for: https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
-def diagnostics(source: Source, data: Any, error: ValidationError, model: type[BaseModel]) -> list[Diagnostic]:
-    """One diagnostic for each mistake that validating `data` by `model` found."""
-    found = []
-    for detail in error.errors(include_url=False):
-        if detail["input"] is None and detail["type"] != "missing":
-            continue  # an empty value: said by the parser, with its place
-        mistake = _Mistake(source, data, model, detail)
-        found.append(mistake.diagnostic())
-    return found
+_SECRETIVE = frozenset({"auth", "token", "password", "private_key"})
+"""Below these keys, text that is out of place may be a secret that somebody wrote down."""
+
+
+def find(
+    source: Source, data: Any, error: ValidationError, model: type[BaseModel]
+) -> tuple[list[Diagnostic], list[Range]]:
+    """One diagnostic for each mistake that validating `data` by `model` found, and where secrets seem to stand."""
+    mistakes = [
+        _Mistake(source, data, model, detail)
+        for detail in error.errors(include_url=False)
+        if detail["input"] is not None or detail["type"] == "missing"  # an empty value: the parser said it
+    ]
+    secrets = [source.extent(mistake.place.path) for mistake in mistakes if mistake.is_secret()]
+    return [mistake.diagnostic() for mistake in mistakes], secrets
 
 
 class _Mistake:
@@ -55,7 +61,15 @@ class _Mistake:
         self.message: str = detail["msg"]
         self.place = _real(data, (*detail["loc"], *self.context.get("at", ())))
 
+    def is_secret(self) -> bool:
+        """Whether the culprit may hold a secret, and must not be shown."""
+        if not isinstance(self.input, str):
+            return False
+        in_url = self.context.get("pattern") == URL and "@" in self.input
+        return in_url or bool(_SECRETIVE.intersection(self.place.path))
+
     def diagnostic(self) -> Diagnostic:
+        """The sentence with its place."""
         match self.type:
             case "missing":
                 return self._missing()
@@ -101,16 +115,24 @@ class _Mistake:
         return self._at(self.context["summary"].replace("{shown}", self._shown()), near)
 
     def _choice(self) -> Diagnostic:
+        value = self._value()
         choices = self.context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        if value in choices and choices == ["1"]:
+            return self._at(f"{self._name()} is a number; write it without quotes")
         summary = f"{self._name()} is {self._shown()}, and can be {' or '.join(choices)}"
-        return self._at(summary, suggestion(str(self._value()), choices))
+        return self._at(summary, suggestion(str(value), choices))
 
     def _wrong_type(self) -> Diagnostic:
         wanted = _KINDS[self.type]
         if wanted == "text" and isinstance(self.input, (Plain, int, float)):
             return self._unquoted()
+        if wanted == "true or false" and isinstance(self.input, Plain):
+            return self._at(f"{self.input} is not {wanted}; write it in one of these words")
         if isinstance(self.input, dict) and (ahead := later.KEYS & self.input.keys()):
             return self.source.diagnostic((*self.place.path, min(ahead)), later.refusal(min(ahead)), of="key")
+        if self.context.get("class_name") == "SecretSource":
+            summary = f"a secret is never written into fleet.yaml; {self._name()} says where it is found"
+            return self._at(summary, "Write {env: NAME}, {file: PATH} or {exec: [COMMAND, ARGUMENT]}.")
         return self._at(f"{self._name()} must be {wanted}, and this is {_kind(self.input)}")
 
     def _unquoted(self) -> Diagnostic:
@@ -128,6 +150,8 @@ class _Mistake:
         return value
 
     def _shown(self) -> str:
+        if self.is_secret():
+            return self._name()
         if self.place.of_key:
             return quoted(self.place.path[-1])
         value = self._value()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fleet.config import planned
 from fleet.config.base import Keys
 from fleet.config.policy import percentage
 from fleet.config.source import Source
@@ -60,14 +59,10 @@ def _dangling(source: Source, keys: Keys, name: object, data: dict[str, Any], bl
 
 def _providers(source: Source, data: dict[str, Any]) -> Iterator[Diagnostic]:
     for block in ("code_hosts", "registries"):
-        for name, entry in _blocks(data, block):
+        for name in _names(data, block):
             if name in RESERVED:
                 summary = f"{quoted(name)} begins other addresses, so it cannot be a name here; choose another"
                 yield source.diagnostic((block, name), summary, of="key")
-            if entry.get("type") in (planned.REGISTRIES if block == "code_hosts" else planned.CODE_HOSTS):
-                kind, right = ("a registry", "registries") if block == "code_hosts" else ("a code host", "code_hosts")
-                summary = f"{quoted(entry['type'])} is {kind}; it belongs under {right}"
-                yield source.diagnostic((block, name, "type"), summary)
     for name in _names(data, "registries"):
         if name in _names(data, "code_hosts"):
             line = source.range(("code_hosts", name), of="key").start.line

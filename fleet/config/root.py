@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from fleet.config.base import PATTERN, Key, Name, Strict, Text, problem
 from fleet.config.entries import CodeHost, Registry
 from fleet.config.hubs import Hub
 from fleet.config.images import Image, Template
 from fleet.config.policy import Limits, Removed
+
+
+def _number(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value  # for Python, true is 1
 
 
 def _state(value: str) -> str:
@@ -25,7 +29,7 @@ def _state(value: str) -> str:
 class Fleet(Strict):
     """A fleet: its code hosts, registries, templates, images and hubs, and the rules that every run obeys."""
 
-    version: Literal[1] = Field(description="The version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(_number)] = Field(description="The version of this format.")
     name: Name = Field(description="The fleet's name; it marks what the fleet owns, so it never changes.")
     state: Annotated[Text, AfterValidator(_state)] = Field(
         default=".fleet",

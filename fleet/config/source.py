@@ -31,12 +31,17 @@ class Source:
 
     @cached_property
     def text(self) -> str:
-        """The file as text, without byte order mark; what is not UTF-8 becomes U+FFFD."""
-        return self.data.removeprefix(_BOM).decode("utf-8", errors="replace")
+        """The file as text, without byte order mark; bytes that are not UTF-8 are surrogates, as in PEP 383."""
+        return self.data.removeprefix(_BOM).decode("utf-8", errors="surrogateescape")
 
     def range(self, keys: Sequence[str | int], of: Literal["key", "value"] = "value") -> Range:
         """Where the key or value at `keys` stands; where that does not exist, its nearest ancestor."""
         return self.between(*self._span(keys, of))
+
+    def extent(self, keys: Sequence[str | int]) -> Range:
+        """The whole value at `keys`, over as many lines as it has."""
+        node = self._node(keys)
+        return self.between(*(_ends(node) if node is not None else self._span(keys, "value")))
 
     def written(self, keys: Sequence[str | int]) -> str | None:
         """The scalar at `keys` as it was written, without quotes; None where there is none."""
@@ -69,7 +74,9 @@ class Source:
     def _position(self, index: int) -> Position:
         line = bisect_right(self._lines, index) - 1
         start = self._lines[line]
-        byte = len(self.text[:index].encode()) + (len(_BOM) if self.data.startswith(_BOM) else 0)
+        byte = len(self.text[:index].encode("utf-8", errors="surrogateescape")) + (
+            len(_BOM) if self.data.startswith(_BOM) else 0
+        )
         return Position(line + 1, index - start + 1, byte)
 
     def _snippet(self, index: int) -> str:

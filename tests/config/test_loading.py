@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleet.config import BuiltImage, Loaded, UpstreamImage, load, validate
+from fleet.config.docs import EXAMPLE
 from fleet.errors import InputError
-
-SAMPLE = Path(__file__).with_name("sample.fleet.yaml")
 
 
 def loaded(folder: Path, text: str) -> Loaded:
@@ -32,8 +31,8 @@ hubs:
 """
 
 
-def test_the_whole_shape_is_read() -> None:
-    fleet = load(SAMPLE).fleet
+def test_the_whole_shape_is_read(tmp_path: Path) -> None:
+    fleet = loaded(tmp_path, EXAMPLE).fleet
     assert fleet.name == "example"
     assert isinstance(fleet.images["climate"], BuiltImage)
     assert isinstance(fleet.images["pangeo-ml"], UpstreamImage)
@@ -42,8 +41,9 @@ def test_the_whole_shape_is_read() -> None:
     assert list(fleet.hubs["climate-prod"].slots) == ["default", "choices.ml"]
 
 
-def test_validate_finds_nothing_in_it() -> None:
-    assert validate(SAMPLE) == []
+def test_validate_finds_nothing_in_it(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(EXAMPLE)
+    assert validate(tmp_path / "fleet.yaml") == []
 
 
 @pytest.mark.parametrize("track", ["178819e05792", '"4.3"', "'2026-06-29'", "2026.04.29", "5115e56", "v5.2.0"])
@@ -79,7 +79,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
 def test_the_collector_is_left_as_it_was(tmp_path: Path) -> None:
     gc.disable()
     try:
-        load(SAMPLE)
+        loaded(tmp_path, EXAMPLE)
         assert not gc.isenabled()
     finally:
         gc.enable()

@@ -1,0 +1,61 @@
+"""What can be written in fleet.yaml already, and what plan and apply refuse by name because it is not built yet.
+
+Each rule goes when its step is built; types of code hosts and registries are known by their installed providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleet import plugins
+from fleet.config.base import Keys
+from fleet.config.images import BuiltImage
+from fleet.config.loading import Loaded
+from fleet.config.root import Fleet
+from fleet.config.wording import quoted
+from fleet.diagnostics import Diagnostic
+
+
+def unbuilt(loaded: Loaded) -> list[Diagnostic]:
+    """Everything in a fleet.yaml that nothing carries out yet, each with its place; empty when plan may go on."""
+    fleet = loaded.fleet
+    found = [*_providers(fleet), *_state_and_removals(fleet), *_sources(fleet), *_hubs(fleet)]
+    return [
+        loaded.source.diagnostic(keys, f"{what} not built yet: validate knows it, plan and apply refuse it", of="key")
+        for keys, what in found
+    ]
+
+
+def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
+    installed = frozenset(plugins.types())
+    for name, host in fleet.code_hosts.items():
+        if host.type not in installed:
+            yield ("code_hosts", name), f"a code host of type {quoted(host.type)} is"
+        if host.delivery == "pull-request":
+            yield ("code_hosts", name, "delivery"), "delivery by pull request is"
+    for name, registry in fleet.registries.items():
+        if registry.type not in installed:
+            yield ("registries", name), f"a registry of type {quoted(registry.type)} is"
+        if registry.rotate is not None:
+            yield ("registries", name, "rotate"), "rotation of credentials is"
+
+
+def _state_and_removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
+    if fleet.state == "git":
+        yield ("state",), "state in git is"
+    for index, removed in enumerate(fleet.removed):
+        yield ("removed", index), f"to {removed.then} what has left the file is"
+
+
+def _sources(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
+    for name in fleet.templates:
+        yield ("templates", name), "a template is"
+    for name, image in fleet.images.items():
+        if isinstance(image, BuiltImage) and image.repository is not None:
+            yield ("images", name, "repository"), "an image with a source repository is"
+
+
+def _hubs(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
+    for name, hub in fleet.hubs.items():
+        if hub.configurator is not None:
+            yield ("hubs", name, "configurator"), "a hub set by its configurator is"

@@ -1,0 +1,58 @@
+"""What validate knows and nothing carries out yet is refused by name, with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet.config import load, unbuilt
+from fleet.config.docs import EXAMPLE
+
+FOLLOWING = """\
+version: 1
+name: example
+images: {pangeo: {upstream: quay.io/pangeo/ml-notebook}}
+hubs:
+  one:
+    url: https://one.example.org
+    values: {path: ., files: [a.yaml]}
+    slots: {default: {image: pangeo, track: v1}}
+    hold: {reason: finals, until: 2026-12-18}
+protect: ["*:*"]
+limits: {remove: 0, hubs_per_run: 1}
+"""
+
+
+def refused(folder: Path, text: str) -> str:
+    path = folder / "fleet.yaml"
+    path.write_text(text)
+    return "\n".join(str(diagnostic).removeprefix(f"{path}:") for diagnostic in unbuilt(load(path)))
+
+
+def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) -> None:
+    assert refused(tmp_path, FOLLOWING) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (FOLLOWING + "state: git\n", "12:1: state in git is not built yet"),
+        (FOLLOWING + "templates: {t: {from: ./t}}\n", "12:13: a template is not built yet"),
+        (
+            FOLLOWING.replace("values: {path: ., files: [a.yaml]}", "configurator: {auth: {token: {env: T}}}"),
+            "7:5: a hub set by its configurator is not built yet",
+        ),
+        (
+            FOLLOWING + "code_hosts: {g: {type: github, auth: {token: {env: T}}, delivery: pull-request}}\n",
+            "12:57: delivery by pull request is not built yet",
+        ),
+        (
+            FOLLOWING + "registries: {g: {type: acr, registry: r, rotate: 90d}}\n",
+            "12:42: rotation of credentials is not built yet",
+        ),
+        (EXAMPLE, "22:5: an image with a source repository is not built yet"),
+    ],
+)
+def test_what_is_not_built_yet_is_named(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refused(tmp_path, text)
