@@ -10,6 +10,10 @@ from fleet.errors import FleetError
 from fleet.provider import Provider
 
 GROUP = "fleet.providers"
+"""The types that fleet.yaml can name."""
+
+LOCAL_GROUP = "fleet.checkouts"
+"""The code host of local paths, which fleet.yaml names by `path:` and not by a type."""
 
 _EXTRAS = {"boto3": "aws", "botocore": "aws", "google": "gcp", "azure": "azure"}
 """Which extra of the distribution brings a package that may be missing."""
@@ -21,12 +25,21 @@ class MissingPackage(FleetError):
 
 def types() -> list[str]:
     """The provider types that are installed."""
-    return sorted({entry.name for entry in _entries(tuple(sys.path))})
+    return sorted({entry.name for entry in _entries(GROUP, tuple(sys.path))})
 
 
 def load(type_name: str) -> type[Provider] | None:
     """The provider class of a type, imported now; None when no installed package offers it."""
-    for entry in _entries(tuple(sys.path)).select(name=type_name):
+    return _load(GROUP, type_name)
+
+
+def load_checkout() -> type[Provider] | None:
+    """The provider class for local git checkouts."""
+    return _load(LOCAL_GROUP, "git")
+
+
+def _load(group: str, type_name: str) -> type[Provider] | None:
+    for entry in _entries(group, tuple(sys.path)).select(name=type_name):
         try:
             found = entry.load()
         except ModuleNotFoundError as error:
@@ -34,15 +47,15 @@ def load(type_name: str) -> type[Provider] | None:
         except (ImportError, AttributeError) as error:
             raise FleetError(f"the provider {type_name!r} cannot be loaded: {error}") from error
         if not (isinstance(found, type) and issubclass(found, Provider)):
-            raise FleetError(f"the entry point {entry.value!r} of {GROUP} is not a provider class")
+            raise FleetError(f"the entry point {entry.value!r} of {group} is not a provider class")
         return found
     return None
 
 
 @cache
-def _entries(search_path: tuple[str, ...]) -> metadata.EntryPoints:  # noqa: ARG001  # the key of the cache
+def _entries(group: str, search_path: tuple[str, ...]) -> metadata.EntryPoints:  # the key of the cache
     """The entry points that this search path leads to: looking through every installed package takes milliseconds."""
-    return metadata.entry_points(group=GROUP)
+    return metadata.entry_points(group=group)
 
 
 def _missing(type_name: str, error: ModuleNotFoundError) -> MissingPackage:

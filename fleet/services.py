@@ -67,16 +67,15 @@ class Workshop:
         if name == PROVIDER:
             return Values(self.host, self._context(name, Values), self.intend, self.unfinished)
         if name == CHECKOUT:
-            return self._load(name, CHECKOUT, Settings(type=CHECKOUT))
+            return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT))
         entry = self.fleet.registries.get(name) or self.fleet.code_hosts.get(name)
         if entry is None:
             raise FleetError(f"fleet.yaml has neither a registry nor a code host named {name!r}")
-        return self._load(name, entry.type, entry.settings)
+        return self._open_as(name, plugins.load(entry.type), entry.settings)
 
-    def _load(self, name: str, type_name: str, settings: Settings) -> Provider:
-        provider = plugins.load(type_name)
+    def _open_as(self, name: str, provider: type[Provider] | None, settings: Settings) -> Provider:
         if provider is None:
-            raise FleetError(f"no installed package offers a provider of type {type_name!r}")
+            raise FleetError(f"no installed package offers a provider of type {settings.type!r}")
         return provider(name, settings, self._context(name, provider))
 
     def _context(self, name: str, provider: type[Provider]) -> Context:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.little_fleet import LittleFleet
 
 for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
@@ -25,4 +26,4 @@ def _git_of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LittleFleet]:
     """A fleet of three hubs in the current folder: two share a line, one has its own."""
     monkeypatch.chdir(tmp_path)
-    yield LittleFleet(tmp_path)
+    return LittleFleet(tmp_path)

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.little_fleet import LittleFleet
 
 from fleet.cli import main
 from fleet.errors import ExitCode
+from tests.little_fleet import LittleFleet
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -366,11 +366,13 @@ jupyterhub:
 
 
 def test_what_is_not_built_yet_is_refused_by_name(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    little.track("newest-build", "three")
+    little.document["hubs"]["three"] |= {"configurator": {"auth": {"token": {"env": "HUB_TOKEN"}}}}
+    del little.document["hubs"]["three"]["values"]
+    little.save()
     assert run(capsys, "validate")[0] == ExitCode.OK
     code, _, err = run(capsys, "plan")
     assert code == ExitCode.ERROR
-    assert "newest-build" in err
+    assert "configurator is not built yet" in err
     assert "fleet.yaml:" in err
 
 

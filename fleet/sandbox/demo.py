@@ -29,7 +29,7 @@ def main() -> int:
     commits = git(FOLDER / "infrastructure", "rev-list", "--count", "HEAD").strip()
     say(
         f"Done in {time.monotonic() - start:.0f} seconds.",
-        f"Look around: git -C {FOLDER}/infrastructure log -p ({commits} commits), {FOLDER}/state (history), fleet.yaml.",
+        f"Look around: git -C {FOLDER}/infrastructure log -p ({commits} commits); {FOLDER}/state; fleet.yaml.",
         "Edit a track in fleet.yaml and run: .venv/bin/fleet plan",
     )
     return 0
