@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from fleet import __version__
 from fleet.errors import ExitCode, FleetError
+
+TYPE_CHECKING = False  # `typing` is not imported for it: `fleet version` pays for every import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
 DESCRIPTION = "Declarative fleet manager for JupyterHub images: describe the hubs in fleet.yaml, plan, apply."
 

@@ -19,10 +19,11 @@ Only the command line catches `FleetError`, and it alone turns one into an exit 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
 
+TYPE_CHECKING = False  # `typing` is not imported for it: `fleet version` pays for every import
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import ClassVar
 
     from fleet.diagnostics import Diagnostic
 

@@ -44,7 +44,8 @@ AddressField = Annotated[Address, BeforeValidator(_to_address), PlainSerializer(
 class Frozen(BaseModel):
     """Data that never changes once made, and that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Building a validator takes longer than most runs use it: each is built when it is first needed.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Spec(Frozen):

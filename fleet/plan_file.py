@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from fleet import __version__
 from fleet.config import Fleet
 from fleet.errors import FleetError
+from fleet.files import write_atomically
 from fleet.model import Address, Change, Spec, canonical
 from fleet.plan import FORMAT_VERSION, LeftOut, Place, Plan, Told, decided
-from fleet.store import write_atomically
 
 Kinds = Callable[[Address], type[Spec]]
 """Finds the type of the specs at an address."""

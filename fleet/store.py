@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fleet.errors import FleetError, Locked
+from fleet.files import write_atomically
 from fleet.journal import Entry, parse_lines, to_line
 from fleet.pace import Pace
 from fleet.state import FORMAT_VERSION, State, fold
@@ -141,26 +141,6 @@ class FolderStore:
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by another that is wholly on the disk before it takes the name."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _holder(handle: int) -> dict[str, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ def _git_of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 
 
 @pytest.fixture
-def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LittleFleet]:
+def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LittleFleet:
     """A fleet of three hubs in the current folder: two share a line, one has its own."""
     monkeypatch.chdir(tmp_path)
     return LittleFleet(tmp_path)

@@ -10,7 +10,6 @@ from pathlib import Path
 from fleet.config import load
 from fleet.errors import ExitCode
 from fleet.pace import Budget, Pace
-from fleet.plan_file import save_plan
 from fleet.planning import Question, make_plan
 from fleet.selection import Selection, selectors
 from fleet.services import Workshop
@@ -27,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     plan = make_plan(loaded, workshop, question_of(options))
     lines = plan_lines(plan)
     if options.out:
+        from fleet.plan_file import save_plan
+
         save_plan(plan, Path(options.out))
         lines.append(
             line(f"Saved to {options.out} (sha256 {plan.hash[:12]}…). Apply it with: fleet apply {options.out}")

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from fleet.config import schema
+from fleet.config.json_schema import schema
 
 
 def run(options: argparse.Namespace) -> int:

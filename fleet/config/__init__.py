@@ -1,11 +1,13 @@
-"""fleet.yaml: strict models, fast loading, and a diagnostic with its place for every mistake."""
+"""fleet.yaml: strict models, fast loading, and a diagnostic with its place for every mistake.
+
+The JSON Schema (`fleet.config.json_schema`) and the reference page (`fleet.config.docs`) are imported where they are
+made, so that no plan pays for them.
+"""
 
 from __future__ import annotations
 
-from fleet.config.docs import reference
 from fleet.config.hubs import NEWEST_BUILD, Configurator, Hold, Hub, Slot, Values
 from fleet.config.images import BuiltImage, Image, Template, UpstreamImage
-from fleet.config.json_schema import schema
 from fleet.config.loading import Loaded, load, validate
 from fleet.config.policy import Limits, Removed
 from fleet.config.refusals import unbuilt
@@ -29,8 +31,6 @@ __all__ = [
     "UpstreamImage",
     "Values",
     "load",
-    "reference",
-    "schema",
     "unbuilt",
     "validate",
 ]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from fleet.config import reference, schema
-from fleet.config.docs import EXAMPLE
+from fleet.config.docs import EXAMPLE, reference
+from fleet.config.json_schema import schema
 from fleet.config.parse import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
