@@ -25,8 +25,6 @@ Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
 class Template(Strict):
     """First content of source repositories, and the files that fleet keeps up to date in them."""
 
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
-
     source: Annotated[str, StringConstraints(pattern=ORIGIN)] = Field(
         alias="from",
         description="`builtin:user-image`, a folder (`./…`, relative to fleet.yaml), or a template repository.",

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SNIPPET = 400
 """How many characters of a line a snippet shows."""
+
+
+_Pair = tuple[yaml.Node, yaml.Node]
 
 
 class Source:
@@ -69,15 +73,21 @@ class Source:
 
     @cached_property
     def _lines(self) -> list[int]:
+        """Where each line starts, in characters."""
         return [0, *(found.end() for found in _LINE_END.finditer(self.text))]
+
+    @cached_property
+    def _line_bytes(self) -> list[int]:
+        """Where each line starts, in bytes."""
+        offsets = [len(_BOM) if self.data.startswith(_BOM) else 0]
+        for start, end in pairwise(self._lines):
+            offsets.append(offsets[-1] + _size(self.text[start:end]))
+        return offsets
 
     def _position(self, index: int) -> Position:
         line = bisect_right(self._lines, index) - 1
         start = self._lines[line]
-        byte = len(self.text[:index].encode("utf-8", errors="surrogateescape")) + (
-            len(_BOM) if self.data.startswith(_BOM) else 0
-        )
-        return Position(line + 1, index - start + 1, byte)
+        return Position(line + 1, index - start + 1, self._line_bytes[line] + _size(self.text[start:index]))
 
     def _snippet(self, index: int) -> str:
         start = self._lines[bisect_right(self._lines, index) - 1]
@@ -94,10 +104,31 @@ class Source:
         finally:
             loader.dispose()
 
+    @cached_property
+    def _children(self) -> dict[int, dict[str, _Pair]]:
+        """The keys of each map that was asked for, by the identity of its node, which `_root` keeps alive."""
+        return {}
+
+    def _child(self, node: yaml.Node | None, key: str | int) -> _Pair | None:
+        """The key node (of a list: the item itself) and the value node below `node`, through `<<` too."""
+        if isinstance(node, yaml.SequenceNode):
+            inside = isinstance(key, int) and -len(node.value) <= key < len(node.value)
+            return (node.value[key], node.value[key]) if inside else None
+        if not isinstance(node, yaml.MappingNode) or not isinstance(key, str):
+            return None
+        known = self._children.get(id(node))
+        if known is None:
+            known = self._children[id(node)] = _pairs(node)
+        if key in known or "<<" not in known:
+            return known.get(key)
+        merged = known["<<"][1]
+        blocks = merged.value if isinstance(merged, yaml.SequenceNode) else [merged]
+        return next((found for block in blocks if (found := self._child(block, key))), None)
+
     def _node(self, keys: Sequence[str | int]) -> yaml.Node | None:
         node = self._root
         for key in keys:
-            found = _child(node, key)
+            found = self._child(node, key)
             if found is None:
                 return None
             node = found[1]
@@ -108,7 +139,7 @@ class Source:
         key_node: Any = None
         missing = False
         for key in keys:
-            found = _child(node, key)
+            found = self._child(node, key)
             if found is None:
                 missing = True
                 break
@@ -129,20 +160,14 @@ def _ends(node: yaml.Node) -> tuple[int, int]:
     return (node.start_mark.index, node.end_mark.index)
 
 
-def _child(node: yaml.Node | None, key: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The key node (of a list: the item itself) and the value node below `node`, through `<<` too."""
-    if isinstance(node, yaml.SequenceNode):
-        inside = isinstance(key, int) and -len(node.value) <= key < len(node.value)
-        return (node.value[key], node.value[key]) if inside else None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    for key_node, value_node in node.value:
-        if isinstance(key_node, yaml.ScalarNode) and key_node.value == key:
-            return key_node, value_node
-    for key_node, value_node in node.value:
-        if key_node.value == "<<":
-            blocks = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
-            for block in blocks:
-                if found := _child(block, key):
-                    return found
-    return None
+def _pairs(node: yaml.MappingNode) -> dict[str, _Pair]:
+    """The first of equal keys counts, as it does for the data."""
+    pairs: dict[str, _Pair] = {}
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            pairs.setdefault(key.value, (key, value))
+    return pairs
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", errors="surrogateescape"))

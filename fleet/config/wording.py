@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 
 LONGEST = 80
 """How many characters of somebody's text a message shows."""
+
+MOST_COMPARED = 2000
+MOST_WRONG = 50
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that a terminal may obey or hide instead of showing them."""
@@ -46,10 +50,23 @@ def _stand_in(character: str) -> str:
 
 def suggestion(wrong: str, right: Iterable[str]) -> str:
     """`Did you mean …?` where a known word is near the wrong one, else nothing."""
-    words = sorted(right)
-    folded = {word.casefold(): word for word in words}
-    near = difflib.get_close_matches(wrong[:LONGEST].casefold(), folded, n=1, cutoff=0.6)
+    folded = {word.casefold(): word for word in islice(right, MOST_COMPARED)}
+    near = difflib.get_close_matches(wrong[:LONGEST].casefold(), sorted(folded), n=1, cutoff=0.6)
     return f'Did you mean "{escaped(folded[near[0]])}"?' if near else ""
+
+
+class Near:
+    """Suggestions from one set of words for many wrong ones, in bounded time: each once, and after many none."""
+
+    def __init__(self, right: Collection[str]) -> None:
+        self._right = right
+        self._found: dict[str, str] = {}
+
+    def suggestion(self, wrong: str) -> str:
+        """As the function of this name; nothing once there have been too many wrong words."""
+        if wrong not in self._found and len(self._found) < MOST_WRONG:
+            self._found[wrong] = suggestion(wrong, self._right)
+        return self._found.get(wrong, "")
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:

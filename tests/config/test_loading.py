@@ -91,3 +91,48 @@ def test_the_collector_is_left_as_it_was(tmp_path: Path) -> None:
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     [diagnostic] = validate(tmp_path / "fleet.yaml")
     assert "cannot be read: No such file or directory" in str(diagnostic)
+
+
+def test_a_slot_may_follow_latest_of_somebody_else(tmp_path: Path) -> None:
+    assert loaded(tmp_path, HUB.replace("TRACK", "latest")).fleet.hubs["one"].slots["default"].track == "latest"
+
+
+@pytest.mark.parametrize(
+    ("repository", "host"),
+    [("example-org/a", "ours"), ("Example-Org/a", "ours"), ("somebody/a", "any")],
+)
+def test_a_repository_is_served_by_its_owners_code_host(tmp_path: Path, repository: str, host: str) -> None:
+    entry = "{type: github, auth: {token: {env: T}}"
+    text = f"version: 1\nname: a\ncode_hosts:\n  any: {entry}}}\n  ours: {entry}, owner: example-org}}\n"
+    assert loaded(tmp_path, text).fleet.code_host_of(repository) == host
+
+
+@pytest.mark.parametrize(("limit", "hubs", "allowed"), [("20%", 10, 2), ("20%", 14, 2), ("100%", 3, 3), ("7", 3, 7)])
+def test_a_percentage_of_hubs_is_rounded_down(tmp_path: Path, limit: str, hubs: int, allowed: int) -> None:
+    fleet = loaded(tmp_path, f"version: 1\nname: a\nlimits: {{hubs_per_run: {limit}}}\n").fleet
+    assert fleet.limits.hubs_allowed(hubs) == allowed
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("repository: o/Climate-Image", "climate-image"),
+        ("repository: o/a, name: b/c", "b/c"),
+        ("visibility: private", "x"),
+    ],
+)
+def test_a_built_image_is_named_in_its_registry(tmp_path: Path, image: str, name: str) -> None:
+    text = (
+        "version: 1\nname: a\ncode_hosts: {g: {type: github, auth: {token: {env: T}}}}\n"
+        f"registries: {{r: {{type: oci, url: https://r}}}}\nimages: {{x: {{registry: r, {image}}}}}\n"
+    )
+    found = loaded(tmp_path, text).fleet.images["x"]
+    assert isinstance(found, BuiltImage)
+    assert found.registry_name("x") == name
+
+
+def test_a_fleet_has_a_json_form(tmp_path: Path) -> None:
+    document = loaded(tmp_path, EXAMPLE).fleet.model_dump(mode="json", by_alias=True)
+    assert document["registries"]["quay"]["settings"]["auth"]["token"]["env"] == "QUAY_TOKEN"
+    assert document["templates"]["user-image"]["from"] == "builtin:user-image"
+    assert document["hubs"]["climate-prod"]["hold"]["until"] == "2026-12-18"

@@ -68,6 +68,7 @@ MISTAKES = {
     "track later": (SLOT.replace("TRACK", "{proved-on: x, soak: 24h}"), "9:40", '"proved-on" is planned but not built yet'),
     "track form": (SLOT.replace("TRACK", "a/b"), "9:39", '"a/b" is not a tag'),
     "newest-build of upstream": (SLOT.replace("TRACK", "newest-build"), "9:39", 'the image "pangeo" has none'),
+    "latest of our own": (BUILT + "images: {a: {registry: oci, repository: o/a}}\nhubs:\n  h:\n    url: https://h\n    values: {path: ., files: [a]}\n    slots:\n      default: {image: a, track: latest}\n", "11:34", "latest moves with every build"),
     # later
     "later key": (HEAD + "waves: []\n", "3:1", '"waves" is planned but not built yet; leave it out'),
     "later key of a hub": (HUB + "    gates: []\n", "8:5", '"gates" is planned but not built yet'),
@@ -82,6 +83,7 @@ MISTAKES = {
     "one source, two images": (BUILT + "images:\n  a: {registry: oci, repository: o/a}\n  b: {registry: oci, repository: O/A}\n", "7:34", 'the image "a" has the same source repository; one image is built in one place. It stands in line 6.'),
     "one name, two images": (BUILT + "images:\n  a: {registry: oci, name: x}\n  b: {registry: oci, name: x}\n", "7:3", 'has the same name "x" in oci'),
     "template without source": (BUILT + "templates: {t: {from: builtin:user-image}}\nimages: {a: {registry: oci, template: t}}\n", "6:39", "template needs a repository"),
+    "field name for key": (HEAD + "templates: {t: {source: ./t}}\n", "3:17", '"source" is not a key of templates.t'),
     "upstream with tag": (HEAD + "images: {a: {upstream: quay.io/a/b:1}}\n", "3:24", "is not an image name without tag"),
     # providers
     "unknown type": (HEAD + "registries: {q: {type: quey}}\n", "3:24", 'there is no provider of type "quey". Did you mean "quay"?'),
