@@ -18,6 +18,7 @@ from fleet.model import Address, Change, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.provider import Provider, Reveal, Secret
+from fleet.world import Providers, is_at, read_all
 
 AT_ONCE = 32
 """Groups that are written at once over all providers; each provider's own limit is below it."""
@@ -88,14 +89,6 @@ class Recorder(Protocol):
         ...
 
 
-class Providers(Protocol):
-    """Finds a provider by its name in fleet.yaml."""
-
-    def __getitem__(self, name: str, /) -> Provider:
-        """The provider of that name."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a plan is carried out with: the providers by name, the pace of the run, and what a killed run had begun
@@ -150,7 +143,8 @@ def carry_out(plan: Plan, services: Services, recorder: Recorder) -> Outcome:
 
 def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[str, Result | None]]:
     """For each group: None where it is to be written, else the result that it has without a write."""
-    found = read_all([change.address for group in groups.values() for change in group.changes], services)
+    addresses = [change.address for group in groups.values() for change in group.changes]
+    found = read_all(addresses, services.providers, services.pace)
     for key, group in groups.items():
         trouble = found.get(group.provider)
         if isinstance(trouble, FleetError):
@@ -161,41 +155,13 @@ def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[s
 
 
 def _settled(group: Group, world: Mapping[Address, Spec], begun: Mapping[Address, Spec | None]) -> Result | None:
-    if all(_is_at(world, change.address, change.after) for change in group.changes):
+    if all(is_at(world, change.address, change.after) for change in group.changes):
         return Result(group, Status.FOUND)
     for change in group.changes:
         was_ours = change.address in begun and begun[change.address] == change.after
-        if not (was_ours or any(_is_at(world, change.address, side) for side in (change.before, change.after))):
+        if not (was_ours or any(is_at(world, change.address, side) for side in (change.before, change.after))):
             return Result(group, Status.STALE, f"{change.address} is no longer what the plan found there")
     return None
-
-
-def _is_at(world: Mapping[Address, Spec], address: Address, spec: Spec | None) -> bool:
-    return world.get(address) == spec
-
-
-def read_all(addresses: Iterable[Address], services: Services) -> dict[str, Mapping[Address, Spec] | FleetError]:
-    """What stands at these addresses, by provider: one batched read each, all providers at once.
-
-    A provider that cannot be read answers with its error, so that the others go on.
-    """
-    wanted: dict[str, list[Address]] = {}
-    for address in addresses:
-        wanted.setdefault(address.provider, []).append(address)
-
-    def read(name: str) -> Mapping[Address, Spec] | FleetError:
-        provider = services.providers[name]
-        try:
-            return services.pace.repeat(provider.limits, lambda: provider.read(wanted[name]))
-        except OutOfBudget:
-            raise
-        except FleetError as error:
-            return error
-
-    if len(wanted) == 1:
-        return {name: read(name) for name in wanted}
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fleet-read") as pool:
-        return dict(zip(wanted, pool.map(read, wanted), strict=True))
 
 
 class _Run:
@@ -294,4 +260,4 @@ def write_group(group: Group, services: Services) -> None:
 
 def _is_written(group: Group, provider: Provider) -> bool:
     world = provider.read([change.address for change in group.changes])
-    return all(_is_at(world, change.address, change.after) for change in group.changes)
+    return all(is_at(world, change.address, change.after) for change in group.changes)
