@@ -137,8 +137,9 @@ class OciClient:
             )
         location = self._expect(answer, 202).headers.get("location", "")
         upload = urljoin(answer.url, location)
-        if location and host_of(upload) == self.host:  # elsewhere our login has no business; the upload expires
-            self._ask(Ask("DELETE", upload), name, PUSH, login)
+        if location and host_of(upload) == self.host:  # elsewhere our login has no business
+            # Some registries let only a login that may delete cancel; there the empty upload expires.
+            self._http.send(Ask("DELETE", upload, login.headers(name, PUSH)))
 
     def granted(self, name: str, credentials: Credentials) -> frozenset[str] | None:
         """What a login would be allowed on a repository, by the token service's word; nothing is written there.
