@@ -1,24 +1,21 @@
 """One small place where fleet speaks HTTP: every trouble becomes the error that says what to do about it.
 
-The core waits and repeats, so nothing here does. `httpx` is imported with the first request, because it costs more
-than all the rest of a command that needs no network.
+The core waits and repeats, so nothing here does. `httpx` and what comes with it are imported with the first request,
+because they cost more than all the rest of a command that needs no network.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-import ssl
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from fleet.errors import ProviderError, TryAgain, Unsure
 
@@ -27,6 +24,9 @@ if TYPE_CHECKING:
 
 LARGEST_ANSWER = 32 * 1024 * 1024
 """Bytes of an answer that are read at most."""
+
+HTTP2 = find_spec("h2") is not None
+"""Whether HTTP/2 can be spoken: with the package `h2` (`pip install 'httpx[http2]'`)."""
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -150,7 +150,7 @@ def _open(timeouts: Timeouts) -> httpx.Client:
         headers={"user-agent": f"hubfleet/{__version__}"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # a session cookie would take part in the next call
         mounts={f"all://{host}": None for host in _LOOPBACK},  # a proxy is never asked for loopback
-        http2=find_spec("h2") is not None,
+        http2=HTTP2,
         limits=httpx.Limits(max_connections=32),
     )
 
@@ -194,6 +194,8 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
 
 
 def _moment(date: str) -> float:
+    from email.utils import parsedate_to_datetime
+
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
@@ -236,6 +238,8 @@ def _explain(error: Exception, ask: Ask, timeouts: Timeouts) -> ProviderError:
 
 
 def _unconnected(error: BaseException, ask: Ask) -> ProviderError:
+    import ssl
+
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -264,6 +268,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _proxy(ask: Ask) -> str:
     """Names the proxy on the way, if any: then the trouble may be the proxy's."""
+    from urllib.request import getproxies, proxy_bypass
+
     parts = urlsplit(ask.url)
     proxy = getproxies().get(parts.scheme) or getproxies().get("all")
     if not proxy or is_loopback(ask.url) or proxy_bypass(parts.netloc):

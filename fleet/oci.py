@@ -10,14 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from fleet.each import Each
 from fleet.errors import ProviderError
 from fleet.http import Answer, Ask, Http, host_of, is_loopback
 from fleet.oci_auth import PULL, PUSH, Authorizer, Credentials, Denied, LoginRefused, access_claim, token_of
-from fleet.reference import is_digest
+from fleet.reference import ImageReference, is_digest, split_host
 
 __all__ = ["Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "registry_url"]
 
@@ -73,9 +75,22 @@ class OciClient:
         self._http = http
         self._login = Authorizer(http, self.url, credentials)
 
-    def warm(self, names: Collection[str]) -> None:
-        """Log in for many repositories at once, which costs far fewer requests than one by one."""
-        self._login.warm(names)
+    def digests(self, references: Collection[ImageReference], each: Each) -> dict[ImageReference, str]:
+        """What each reference means now: its tag's digest, or its own digest where it has no tag and is there.
+
+        One HEAD each, and a login per twenty repositories. One that does not exist, or that the registry does not show
+        to this login (most say the same of both), has no entry.
+        """
+        self._login.warm({split_host(reference.name)[1] for reference in references}, each)
+
+        def look(reference: ImageReference) -> str | None:
+            with suppress(Denied):
+                return self.digest(split_host(reference.name)[1], reference.tag or reference.digest or "latest")
+            return None
+
+        ordered = sorted(references, key=str)
+        found = zip(ordered, each(look, ordered), strict=True)
+        return {reference: digest for reference, digest in found if digest is not None}
 
     def tags(self, name: str) -> Iterator[str]:
         """The tags of a repository, page by page as they are asked for; none for a repository that isn't there."""

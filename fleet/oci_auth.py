@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from fleet.each import Each
 from fleet.errors import ProviderError
 from fleet.http import Answer, Ask, Http, host_of, is_loopback
 from fleet.model import Secret
@@ -109,14 +110,20 @@ class Authorizer:
             token = self._renew([name], actions)
         return {"authorization": f"Bearer {token}"}
 
-    def warm(self, names: Collection[str], actions: str = PULL) -> None:
-        """Get tokens for many repositories, several to a token, so that each costs less than a request of its own."""
+    def warm(self, names: Collection[str], each: Each) -> None:
+        """Get tokens to pull from many repositories, several to a token, so that each costs less than a request."""
         if self.challenge().scheme != "bearer":
             return
-        ordered = sorted(set(names))
-        for start in range(0, len(ordered), _SCOPES_AT_ONCE):
+        with self._lock:
+            alive = {name for (name, _), (_, ends) in self._tokens.items() if time.monotonic() < ends}
+        ordered = sorted(set(names) - alive)
+        batches = [ordered[start : start + _SCOPES_AT_ONCE] for start in range(0, len(ordered), _SCOPES_AT_ONCE)]
+
+        def fetch(batch: Sequence[str]) -> None:
             with suppress(Denied):  # one of them spoils the batch; each is asked for alone, and gets its own answer
-                self._renew(ordered[start : start + _SCOPES_AT_ONCE], actions)
+                self._renew(batch, PULL)
+
+        each(fetch, batches)
 
     def refused(self, name: str, actions: str, answer: Answer) -> bool:
         """Take note of a 401: forget the token, learn the challenge; whether another try makes sense."""

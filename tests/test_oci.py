@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from fleet.each import one_by_one
 from fleet.errors import ProviderError, TryAgain
 from fleet.http import Http
 from fleet.model import Secret
 from fleet.oci import Credentials, Denied, LoginRefused, OciClient, registry_url
 from fleet.oci_auth import access_claim, parse_challenge
+from fleet.reference import ImageReference
 from fleet.sandbox.http import Fault, Loopback, Request, Response
 from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService
@@ -163,10 +165,17 @@ def test_a_token_is_fetched_once_and_used_again(guarded: Loopback) -> None:
 
 def test_many_repositories_share_a_token(guarded: Loopback, tokened: Tokened) -> None:
     tokened.rights["ada"] = {f"a/{name}": frozenset({"pull"}) for name in ("own", "public", "neighbour")}
-    found = client(guarded, ADA)
-    found.warm(tokened.rights["ada"])
-    assert all(found.digest(name, "1") for name in tokened.rights["ada"])
+    references = [ImageReference(f"{guarded.host}/{name}", "1") for name in tokened.rights["ada"]]
+    found = client(guarded, ADA).digests(references, one_by_one)
+    assert found == dict.fromkeys(references, Image().digest)
     assert guarded.count(path=TOKEN_PATH) == 1
+
+
+def test_what_is_missing_or_hidden_has_no_digest(guarded: Loopback) -> None:
+    own, hidden, missing = (ImageReference(f"{guarded.host}/a/{name}", "1") for name in ("own", "neighbour", "none"))
+    untagged = own._replace(tag="2")
+    found = client(guarded, ADA).digests([own, hidden, missing, untagged], one_by_one)
+    assert found == {own: Image().digest}
 
 
 def test_an_expired_token_is_renewed(guarded: Loopback, tokened: Tokened) -> None:
