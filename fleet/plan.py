@@ -1,7 +1,7 @@
 """A plan: frozen data that decides everything apply will do, with one canonical JSON form and a hash over it.
 
-The hash covers what was decided (format, fleet, configuration, changes with their preconditions and groups, what
-could not be read); what is only told (requests, places, notes) stands beside it in the file and is not covered.
+The hash covers what was decided (format, fleet, configuration, changes with their preconditions and groups, what each
+tag means, what could not be read); what is only told (requests, places, notes) stands beside it, not covered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fleet.model import Address, Change, Spec, canonical
 
@@ -27,6 +27,14 @@ class LeftOut:
     after: Spec | None
     reason: str
     until: str | None = None
+
+
+class Resolution(NamedTuple):
+    """What a site's new tag means: the image's full name, the tag, and the digest, frozen when the plan was made."""
+
+    image: str
+    tag: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Plan:
     fleet: str
     configuration: Mapping[str, Any]
     changes: tuple[Change, ...]
+    resolutions: Mapping[Address, Resolution] = field(default_factory=dict)
     unread: tuple[Address, ...] = ()
     partial: bool = False
     told: Told = field(default_factory=Told)
@@ -102,6 +111,7 @@ def decided(plan: Plan) -> dict[str, Any]:
         "fleet": plan.fleet,
         "configuration": plan.configuration,
         "changes": [_change(change) for change in plan.changes],
+        "resolutions": {str(address): list(resolution) for address, resolution in plan.resolutions.items()},
         "unread": [str(address) for address in plan.unread],
         "partial": plan.partial,
     }

@@ -1,70 +1,76 @@
-"""Makes a plan: what fleet.yaml wants, what stands there, and the difference."""
+"""Makes a plan: what fleet.yaml wants, what stands there, the difference, and the rules over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from fleet.config import Fleet, Loaded, Slot, UpstreamImage, unbuilt
+from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
-from fleet.errors import InputError, PolicyRefusal
-from fleet.model import Address, Change
-from fleet.plan import LeftOut, Place, Plan, Told
-from fleet.policy import hold_of, refusals
-from fleet.reference import ImageReference, split_host
+from fleet.difference import Wanted, differences
+from fleet.errors import FleetError, InputError, PolicyRefusal
+from fleet.images import find_homes
+from fleet.model import Address, Change, Owned, Spec
+from fleet.plan import LeftOut, Place, Plan, Resolution, Told
+from fleet.policy import departures, hold_of, refusals
+from fleet.reference import ImageReference
+from fleet.resolution import Resolved, resolve
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, is_local, local_path
-from fleet.sites import FoundSite, HubFiles, SiteAddress, SiteReference, Survey, survey
-from fleet.values import paste_lines
+from fleet.sites import PROVIDER, HubFiles, Survey, survey
+from fleet.wants import Wants, find_wants, wanted_at
+from fleet.world import read_all
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a plan is asked for: everything or a part, with or without the network, as of which day."""
+    """What a plan is asked for: everything or a part, with or without the network, as of which day.
+
+    `owned` is what fleet knows to have made or adopted, with the digest that each reference last meant in `digests`.
+    """
 
     today: date
     selection: Selection = field(default_factory=Selection)
     refresh: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """What one slot of one hub wants a site to say, and where fleet.yaml says so."""
-
-    hub: str
-    slot: str
-    image: str
-    reference: SiteReference
+    owned: Mapping[Address, Spec] = field(default_factory=dict)
+    digests: Mapping[Address, str] = field(default_factory=dict)
 
 
 def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     """The plan for a fleet as of now.
 
-    Raises InputError for what is wrong in fleet.yaml or in a values file, PolicyRefusal when a rule forbids the plan.
+    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag, PolicyRefusal when a rule forbids
+    the plan.
     """
     fleet = loaded.fleet
-    _refuse([item for item in unbuilt(loaded) if item.severity == "error"])
-    labels = {name: hub.labels for name, hub in fleet.hubs.items()}
-    question.selection.check(labels, fleet.images)
+    _refuse(unbuilt(loaded))
+    question.selection.check(_labels(fleet), fleet.images)
+    homes, wrong = find_homes(loaded, workshop)
     read, unread = _hub_files(fleet, question)
     surveyed = survey(read, workshop.host)
-    wants = _wants(loaded, surveyed)
-    changes, left_out = _differences(loaded, surveyed, wants, question, workshop)
+    wants = find_wants(loaded, surveyed, homes.names)
+    _refuse([*wrong, *wants.wrong])
+    made = _Making(loaded, workshop, question)
+    changes, not_read = made.of_resources(list(homes.wanted(fleet)))
+    moves, left_out = made.of_sites(surveyed, wants)
+    resolved = made.resolve(wants)
+    resolutions = made.freeze(moves, wants, resolved)
     plan = Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True),
-        changes=tuple(changes),
-        unread=tuple(unread),
+        changes=(*changes, *moves),
+        resolutions=resolutions,
+        unread=(*unread, *not_read),
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
-            resources=len(wants),
+            resources=len(wants.by_site) + sum(len(home.resources) for home in homes.homes.values()),
             requests_used=workshop.pace.requests,
-            requests_needed=0,
-            places={change.address: _place(surveyed.sites[change.address]) for change in changes},
+            requests_needed=made.cost([*changes, *moves]),
+            places=_places(surveyed, moves),
             left_out=tuple(left_out),
-            notes=tuple(_notes(changes, unread)),
+            notes=tuple(made.notes(wants, resolved, moves, [*unread, *not_read])),
         ),
     )
     refused = refusals(plan.changes, fleet, lambda keys, *text: loaded.source.diagnostic(keys, *text))
@@ -76,6 +82,10 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
 def _refuse(diagnostics: Sequence[Diagnostic]) -> None:
     if diagnostics:
         raise InputError(diagnostics)
+
+
+def _labels(fleet: Fleet) -> Mapping[str, Mapping[str, str]]:
+    return {name: hub.labels for name, hub in fleet.hubs.items()}
 
 
 def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[Address]]:
@@ -90,125 +100,174 @@ def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[A
         if question.refresh or is_local(repository):
             read.append(HubFiles(name, repository, values.branch, values.files))
         else:
-            unread[Address("values", "repository", repository)] = None
+            unread[Address(PROVIDER, "repository", repository)] = None
     return read, list(unread)
 
 
-def _wants(loaded: Loaded, surveyed: Survey) -> dict[Address, list[Want]]:
-    """What the slots of fleet.yaml want of each site; raises InputError for slots without a site, all together."""
-    wants: dict[Address, list[Want]] = {}
-    missing: list[Diagnostic] = []
-    references: dict[tuple[str, str], SiteReference] = {}
-    for hub, slots in surveyed.slots.items():
-        for name, slot in loaded.fleet.hubs[hub].slots.items():
-            key = (slot.image, slot.track)
-            if key not in references:
-                references[key] = _reference(loaded.fleet, slot)
-            sites = slots.get(name)
-            if not sites:
-                missing.append(_no_site(loaded, hub, name, references[key], list(slots)))
+def _places(surveyed: Survey, moves: Iterable[Change]) -> dict[Address, Place]:
+    found = {change.address: surveyed.sites[change.address] for change in moves}
+    return {address: Place(site.site.line, site.image, site.slots) for address, site in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A plan in the making: what it is made from."""
+
+    loaded: Loaded
+    workshop: Workshop
+    question: Question
+
+    def of_resources(self, wanted: Sequence[Wanted]) -> tuple[list[Change], list[Address]]:
+        """The changes to what services hold, and the addresses that were not read."""
+        fleet, selection = self.loaded.fleet, self.question.selection
+        labels = _labels(fleet)
+        selected = [item for item in wanted if self._is_selected(_subject(item), labels)]
+        gone = {} if selection.is_partial else self._gone({item.resource.address for item in wanted})
+        addresses = [*(item.resource.address for item in selected), *gone]
+        if not self.question.refresh:
+            return [], addresses
+        world: dict[Address, Spec] = {}
+        for answer in read_all(addresses, self.workshop, self.workshop.pace).values():
+            if isinstance(answer, FleetError):
+                raise answer
+            world.update(answer)
+        groups = {item.resource.address: self._group(item.resource.address) for item in selected}
+        changes, disputes = differences(selected, world, groups)
+        _refuse(
+            [
+                self.loaded.source.diagnostic(
+                    ("images", dispute.wanted.image), dispute.reason, dispute.remedy, of="key"
+                )
+                for dispute in disputes
+            ]
+        )
+        still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
+        return [*changes, *departures(still_ours, (), fleet, self._group)], []
+
+    def _is_selected(self, subject: Subject, labels: Mapping[str, Mapping[str, str]]) -> bool:
+        selection = self.question.selection
+        return selection.is_targeted(subject, labels) and not selection.excluded_by(subject, labels)
+
+    def _gone(self, wanted: set[Address]) -> dict[Address, Spec]:
+        """What fleet owns, fleet.yaml no longer has, and a provider of fleet.yaml can still reach."""
+        reachable = {*self.loaded.fleet.registries, *self.loaded.fleet.code_hosts}
+        return {
+            address: spec
+            for address, spec in self.question.owned.items()
+            if address not in wanted and address.provider in reachable
+        }
+
+    def _group(self, address: Address) -> str:
+        return f"{address.provider} {self.workshop[address.provider].together(address)}"
+
+    def of_sites(self, surveyed: Survey, wants: Wants) -> tuple[list[Change], list[LeftOut]]:
+        """The sites that move, and those that would but are held or excluded."""
+        fleet, selection = self.loaded.fleet, self.question.selection
+        labels = _labels(fleet)
+        holds = {name: hub.hold for name, hub in fleet.hubs.items() if hub.hold is not None}
+        changes: list[Change] = []
+        left_out: list[LeftOut] = []
+        for address, of_site in wants.by_site.items():
+            found = surveyed.sites[address]
+            before = found.reference
+            after = wanted_at(before, of_site[0])
+            if before == after:
                 continue
-            for address in sites:
-                wants.setdefault(address, []).append(Want(hub, name, slot.image, references[key]))
-    _refuse([*missing, *_conflicts(loaded, wants), *_named_elsewhere(loaded, surveyed, wants)])
-    return wants
-
-
-def _reference(fleet: Fleet, slot: Slot) -> SiteReference:
-    image = fleet.images[slot.image]
-    assert isinstance(image, UpstreamImage), "built images are refused before"
-    return SiteReference(image="/".join(split_host(image.upstream)), tag=slot.track)
-
-
-def _no_site(loaded: Loaded, hub: str, slot: str, wanted: SiteReference, others: list[str]) -> Diagnostic:
-    values = loaded.fleet.hubs[hub].values
-    assert values is not None
-    lines = paste_lines(slot, ImageReference(wanted.image, wanted.tag), "jupyterhub.")
-    has = f"It has: {', '.join(others)}." if others else "It sets no user image at all."
-    return loaded.source.diagnostic(
-        ("hubs", hub, "slots", slot),
-        f"no values file of the hub {hub} sets an image for the slot {slot}",
-        f"{has}\nIf it is to have one, add these lines to {values.files[-1]}:\n{lines}",
-        of="key",
-    )
-
-
-def _conflicts(loaded: Loaded, wants: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
-    """Slots that share a site and want different things of it."""
-    for address, of_site in wants.items():
-        first = of_site[0]
-        for other in of_site[1:]:
-            if other.reference == first.reference:
+            subject = Subject(address, found.hubs, wants.images(address))
+            if not selection.is_targeted(subject, labels):
                 continue
-            site = SiteAddress.parse(address.name)
-            where = loaded.source.range(("hubs", first.hub, "slots", first.slot, "track"))
-            yield loaded.source.diagnostic(
-                ("hubs", other.hub, "slots", other.slot, "track"),
-                f"{other.hub} {other.slot} wants {other.reference}, but one line decides it and {first.hub} "
-                f"{first.slot} alike",
-                f"That one wants {first.reference} ({where}). The line is in {site.file}, at {site.path}: write the "
-                "same track for both, or give one hub a line of its own.",
-            )
-            break
+            excluded = selection.excluded_by(subject, labels)
+            held = hold_of(found.hubs, holds, self.question.today)
+            if excluded:
+                left_out.append(LeftOut(address, before, after, f"excluded by -exclude={excluded.text}"))
+            elif held:
+                hub, hold = held
+                reason = f"{hub} is held: {hold.reason}"
+                left_out.append(LeftOut(address, before, after, reason, hold.until.isoformat()))
+            else:
+                changes.append(Change(address, before, after, group=self._group(address), reaches=found.hubs))
+        return changes, left_out
+
+    def resolve(self, wants: Wants) -> Resolved | None:
+        """What the wanted references mean now; None when no registry is to be asked."""
+        if not self.question.refresh:
+            return None
+        labels = _labels(self.loaded.fleet)
+        references: dict[ImageReference, None] = {}
+        for address, of_site in wants.by_site.items():
+            hubs = tuple(dict.fromkeys(want.hub for want in of_site))
+            if self._may_ask_about(Subject(address, hubs, wants.images(address)), labels):
+                references[of_site[0].reference] = None
+        return resolve(list(references), self.workshop.registry_at, self.workshop.pace)
+
+    def _may_ask_about(self, subject: Subject, labels: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether a site is in the selection; of a shared one it is enough that one of its hubs is."""
+        selection = self.question.selection
+        if selection.excluded_by(subject, labels):
+            return False
+        return not selection.targets or any(selector.matches(subject, labels) for selector in selection.targets)
+
+    def freeze(self, moves: Sequence[Change], wants: Wants, resolved: Resolved | None) -> dict[Address, Resolution]:
+        """The tag and digest of every site that moves; raises InputError for tags that may not be used."""
+        if resolved is None:
+            return {}
+        frozen: dict[Address, Resolution] = {}
+        wrong: list[Diagnostic] = []
+        for change in moves:
+            want = wants.by_site[change.address][0]
+            trouble = resolved.trouble(want.reference)
+            if trouble:
+                wrong.append(self.loaded.source.diagnostic(want.keys("track"), trouble, "No hub is given such a tag."))
+            else:
+                frozen[change.address] = Resolution(
+                    want.reference.name, want.reference.tag or "", resolved.digests[want.reference]
+                )
+        _refuse(wrong)
+        return frozen
+
+    def cost(self, changes: Iterable[Change]) -> int:
+        """How many requests applying these changes takes, about."""
+        return sum(self.workshop[change.address.provider].cost(change) for change in changes)
+
+    def notes(
+        self, wants: Wants, resolved: Resolved | None, moves: Sequence[Change], unread: Sequence[Address]
+    ) -> Iterator[str]:
+        """What a person should know beside the changes."""
+        if unread:
+            shown = ", ".join(str(address) for address in unread[:5])
+            more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
+            yield f"Not read (offline): {shown}{more}. What stands there is not part of this plan."
+        if resolved is None:
+            if moves:
+                yield "No registry was asked: whether these tags exist was not checked."
+            return
+        moving = {change.address for change in moves}
+        said: set[ImageReference] = set()
+        for address, of_site in wants.by_site.items():
+            want = of_site[0]
+            if address in moving or want.reference in said:
+                continue
+            said.add(want.reference)
+            yield from self._about(address, want.hub, want.reference, resolved)
+
+    def _about(self, address: Address, hub: str, reference: ImageReference, resolved: Resolved) -> Iterator[str]:
+        digest = resolved.digests.get(reference)
+        known = self.question.digests.get(address)
+        if digest is None:
+            trouble = resolved.trouble(reference)
+            if trouble is not None and self._was_asked(reference, resolved):
+                yield f"Notice: {hub} uses {reference}: {trouble}."
+        elif known is not None and known != digest:
+            yield f"Notice: {reference} was pushed again since fleet wrote it: {known} then, {digest} now."
+
+    @staticmethod
+    def _was_asked(reference: ImageReference, resolved: Resolved) -> bool:
+        return reference in resolved.asked
 
 
-def _named_elsewhere(loaded: Loaded, surveyed: Survey, wants: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
-    """Slots that want another image at a site that holds the tag alone."""
-    for address, of_site in wants.items():
-        found, first = surveyed.sites[address], of_site[0]
-        if found.site.name_line is not None and found.image != first.reference.image:
-            file, number = found.site.name_line
-            yield loaded.source.diagnostic(
-                ("hubs", first.hub, "slots", first.slot, "image"),
-                f"{first.hub} {first.slot} wants the image {first.reference.image}, but {found.site.file} sets its tag "
-                f"only; the name {found.image} stands in {file}:{number}",
-                f"Write the name beside the tag in {found.site.file}:{found.site.line}, or change it there by hand.",
-            )
+def _subject(item: Wanted) -> Subject:
+    return Subject(item.resource.address, images=(item.image,))
 
 
-def _differences(
-    loaded: Loaded,
-    surveyed: Survey,
-    wants: Mapping[Address, list[Want]],
-    question: Question,
-    workshop: Workshop,
-) -> tuple[list[Change], list[LeftOut]]:
-    """The changes, and what would be one but is held or excluded."""
-    fleet = loaded.fleet
-    labels = {name: hub.labels for name, hub in fleet.hubs.items()}
-    holds = {name: hub.hold for name, hub in fleet.hubs.items() if hub.hold is not None}
-    changes: list[Change] = []
-    left_out: list[LeftOut] = []
-    for address, of_site in wants.items():
-        found = surveyed.sites[address]
-        before, after = found.reference, of_site[0].reference
-        if not before.image:
-            after = SiteReference(image="", tag=after.tag)
-        if before == after:
-            continue
-        subject = Subject(address, found.hubs, tuple(dict.fromkeys(want.image for want in of_site)))
-        if not question.selection.is_targeted(subject, labels):
-            continue
-        excluded = question.selection.excluded_by(subject, labels)
-        held = hold_of(found.hubs, holds, question.today)
-        if excluded:
-            left_out.append(LeftOut(address, before, after, f"excluded by -exclude={excluded.text}"))
-        elif held:
-            hub, hold = held
-            left_out.append(LeftOut(address, before, after, f"{hub} is held: {hold.reason}", hold.until.isoformat()))
-        else:
-            group = f"values {workshop['values'].together(address)}"
-            changes.append(Change(address, before, after, group=group, reaches=found.hubs))
-    return changes, left_out
-
-
-def _place(found: FoundSite) -> Place:
-    return Place(found.site.line, found.image, found.slots)
-
-
-def _notes(changes: Sequence[Change], unread: Sequence[Address]) -> Iterator[str]:
-    if unread:
-        names = ", ".join(address.name for address in unread)
-        yield f"Not read (offline): {names}. What stands there is not part of this plan."
-    if any(isinstance(change.after, SiteReference) for change in changes):
-        yield "No registry was asked: whether these tags exist was not checked."
+def _is_owned_by(spec: Spec | None, fleet: str) -> bool:
+    return isinstance(spec, Owned) and spec.owner == fleet

@@ -25,11 +25,13 @@ def hold_of(hubs: Iterable[str], holds: Mapping[str, Hold], today: date) -> tupl
     return None
 
 
-def departures(owned: Mapping[Address, Spec], wanted: Collection[Address], fleet: Fleet) -> list[Change]:
+def departures(
+    owned: Mapping[Address, Spec], wanted: Collection[Address], fleet: Fleet, group: Callable[[Address], str] = str
+) -> list[Change]:
     """What fleet owns and fleet.yaml no longer has: forgotten, unless `removed` says archive or destroy."""
     ways: dict[str, Removal] = {entry.address: entry.then for entry in fleet.removed}
     return [
-        Change(address, before, None, removal=ways.get(str(address), "forget"))
+        Change(address, before, None, group=group(address), removal=ways.get(str(address), "forget"))
         for address, before in owned.items()
         if address not in wanted
     ]

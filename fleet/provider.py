@@ -18,7 +18,11 @@ Rules for authors (the contract suite in `fleet.testing` checks them):
 5. Errors: a passing trouble (429, 5xx, a refused connection) is `TryAgain`; an answer lost after a write was sent is
    `Unsure`; a refusal is `ProviderError` in one sentence that names what to do. Anything else is a bug and escapes.
 6. No printing, no sleeping, no retrying, no threads, no reading of the environment: call `context.spend()` before
-   each request, and the core waits, counts and gives up in one place.
+   each request, and the core waits, counts and gives up in one place. Where a read takes a request per thing, make
+   them through `context.each`: the core may do several at once, and repeats one that fails in passing without
+   repeating the others.
+
+For HTTP there is `Http`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
 """
 
 from __future__ import annotations
@@ -31,7 +35,10 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from fleet.errors import Conflict, ProviderError, TryAgain, Unsure
+from fleet.each import Each, one_by_one
+from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
+from fleet.gitblob import blob_id
+from fleet.http import HTTP2, Answer, Ask, Http, host_of, is_loopback
 from fleet.model import (
     Action,
     Address,
@@ -43,23 +50,35 @@ from fleet.model import (
     SecretRef,
     Spec,
 )
-from fleet.reference import ImageReference
+from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
+from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
 
 __all__ = [
+    "HTTP2",
     "Action",
     "Address",
+    "Answer",
+    "Ask",
     "Change",
     "CodeHost",
     "CommitRequest",
     "Conflict",
     "Context",
+    "Credentials",
+    "Denied",
+    "Each",
     "Files",
     "Frozen",
     "Home",
+    "Http",
     "ImageReference",
     "Limits",
     "Login",
+    "LoginRefused",
+    "Manifest",
+    "OciClient",
+    "OutOfBudget",
     "Owned",
     "Provider",
     "ProviderError",
@@ -74,6 +93,12 @@ __all__ = [
     "Spec",
     "TryAgain",
     "Unsure",
+    "blob_id",
+    "host_of",
+    "is_loopback",
+    "is_name",
+    "one_by_one",
+    "split_host",
 ]
 
 Reveal = Callable[[SecretRef], Secret]
@@ -99,14 +124,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the core lends to a provider: the fleet's name (the ownership marker), the folder of fleet.yaml,
-    a way to read a secret source now, and `spend`, called before each request (it waits, counts, and raises
-    OutOfBudget)."""
+    """What the core lends to a provider: the fleet's name (the ownership marker), the folder of fleet.yaml, a way to
+    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), and `each`
+    for what takes a request per thing."""
 
     fleet: str
     folder: Path
     secret: Callable[[SecretSource], Secret]
     spend: Callable[[], None]
+    each: Each = one_by_one
 
 
 class Provider(ABC):
@@ -114,7 +140,8 @@ class Provider(ABC):
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {}
     settings: ClassVar[type[Settings]] = Settings
-    limits: ClassVar[Limits] = Limits()
+    limits: Limits = Limits()
+    """How hard the service may be used; `__init__` may set it anew where that depends on the settings."""
 
     def __init__(self, name: str, settings: Any, context: Context) -> None:
         self.name = name
@@ -179,6 +206,11 @@ class Home:
 
 class Registry(Provider):
     """A provider where images live."""
+
+    @property
+    @abstractmethod
+    def host(self) -> str:
+        """The first part of its images' names, such as `quay.io`. Pure."""
 
     @abstractmethod
     def home(self, image: RegistryImage) -> Home:

@@ -22,6 +22,11 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
+def is_digest(text: str) -> bool:
+    """Whether this is a digest: `sha256:` and 64 hexadecimal digits, or another algorithm's like it."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def is_name(text: str) -> bool:
     """Whether this can be the name of an image, with or without a host."""
     return _NAME.fullmatch(text) is not None

@@ -20,8 +20,9 @@ RegistryAt = Callable[[str], Registry]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The digest of each reference that exists, and why a registry could not be asked, by its host."""
+    """What was asked about, the digest of each reference that exists, and why a registry (by host) did not answer."""
 
+    asked: Collection[ImageReference] = ()
     digests: Mapping[ImageReference, str] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,4 +63,4 @@ def resolve(references: Collection[ImageReference], registry_at: RegistryAt, pac
             unreachable[host] = answer
         else:
             digests.update(answer)
-    return Resolved(digests, unreachable)
+    return Resolved(frozenset(references), digests, unreachable)

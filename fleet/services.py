@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from fleet import plugins
 from fleet.config import Fleet
 from fleet.errors import FleetError
 from fleet.model import Address, Spec
+from fleet.oci import registry_url
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Context, Provider, Settings
+from fleet.provider import CodeHost, Context, Each, Provider, Registry, Settings
 from fleet.secrets import read_secret
 from fleet.sites import PROVIDER, Intend, Values
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 CHECKOUT = "checkout"
 """The code host that serves every local `path:`."""
@@ -29,6 +35,13 @@ def local_path(path: str) -> str:
 def is_local(repository: str) -> bool:
     """Whether a repository of an address is a local path."""
     return repository.startswith((".", "/"))
+
+
+OCI = "oci"
+"""The provider type for any registry that fleet.yaml does not name."""
+
+ANONYMOUS = "anonymous "
+"""How the names of registries begin that are asked as nobody; no entry of fleet.yaml can be called so."""
 
 
 @dataclass(slots=True)
@@ -55,6 +68,16 @@ class Workshop:
             raise FleetError(f"{address.provider} knows no kind {address.kind!r}")
         return kinds[address.kind]
 
+    def registry_at(self, host: str) -> Registry:
+        """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
+        for name in self.fleet.registries:
+            provider = self[name]
+            if isinstance(provider, Registry) and provider.host == host:
+                return provider
+        provider = self[f"{ANONYMOUS}{host}"]
+        assert isinstance(provider, Registry)
+        return provider
+
     def host(self, repository: str) -> CodeHost:
         """The code host that a repository lies on."""
         name = CHECKOUT if is_local(repository) else self.fleet.code_host_of(repository)
@@ -65,27 +88,42 @@ class Workshop:
 
     def _make(self, name: str) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name, Values), self.intend, self.unfinished)
+            return Values(self.host, self._context(name), self.intend, self.unfinished)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT))
+        if name.startswith(ANONYMOUS):
+            return self._anonymous(name)
         entry = self.fleet.registries.get(name) or self.fleet.code_hosts.get(name)
         if entry is None:
             raise FleetError(f"fleet.yaml has neither a registry nor a code host named {name!r}")
         return self._open_as(name, plugins.load(entry.type), entry.settings)
 
+    def _anonymous(self, name: str) -> Provider:
+        provider = plugins.load(OCI)
+        assert provider is not None, "the distribution itself brings it"
+        url = registry_url(name.removeprefix(ANONYMOUS))
+        return self._open_as(name, provider, provider.settings.model_validate({"type": OCI, "url": url}))
+
     def _open_as(self, name: str, provider: type[Provider] | None, settings: Settings) -> Provider:
         if provider is None:
             raise FleetError(f"no installed package offers a provider of type {settings.type!r}")
-        return provider(name, settings, self._context(name, provider))
+        return provider(name, settings, self._context(name))
 
-    def _context(self, name: str, provider: type[Provider]) -> Context:
+    def _context(self, name: str) -> Context:
         return Context(
             fleet=self.fleet.name,
             folder=self.folder,
             secret=lambda source: read_secret(source, self.folder),
-            spend=_spender(self.pace, name, provider),
+            spend=lambda: self.pace.spend(name, self[name].limits),
+            each=self._each(name),
         )
 
+    def _each(self, name: str) -> Each:
+        """Several at once, within the provider's limits, each repeated by itself while its trouble is a passing one."""
 
-def _spender(pace: Pace, name: str, provider: type[Provider]) -> Callable[[], None]:
-    return lambda: pace.spend(name, provider.limits)
+        def each(work: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
+            limits = self[name].limits
+            with ThreadPoolExecutor(limits.at_once, thread_name_prefix="fleet-each") as pool:
+                return list(pool.map(lambda item: self.pace.repeat(limits, lambda: work(item)), items))
+
+        return each

@@ -221,7 +221,7 @@ class Values(Provider):
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {KIND: SiteReference}
     settings: ClassVar[type[Settings]] = Settings
-    limits: ClassVar[Limits] = Limits(at_once=8)
+    limits: Limits = field(default_factory=lambda: Limits(at_once=8))
 
     def together(self, address: Address) -> str:
         """Sites of one repository and branch are one commit."""

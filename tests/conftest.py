@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.little_fleet import LittleFleet
+from fleet.sandbox.http import Loopback
+from fleet.sandbox.registry import Registry
+from tests.images import Image, push
+from tests.little_fleet import TAGS, LittleFleet
 
 for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
     del os.environ[_name]
@@ -21,8 +25,18 @@ def _git_of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Loopback]:
+    """A registry that shows everybody the tags of the little fleet; tests read it and never change it."""
+    with Loopback(Registry()) as loopback:
+        for name, tags in TAGS.items():
+            for tag in tags:
+                push(f"{loopback.url}/v2/{name}", Image(labels={"tag": tag}), tag)
+        yield loopback
+
+
 @pytest.fixture
-def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LittleFleet:
+def little(tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch) -> LittleFleet:
     """A fleet of three hubs in the current folder: two share a line, one has its own."""
     monkeypatch.chdir(tmp_path)
-    return LittleFleet(tmp_path)
+    return LittleFleet(tmp_path, registry.host)

@@ -13,7 +13,7 @@ COMMON = """\
 jupyterhub:
   singleuser:
     image:
-      name: quay.io/example/climate   # shared by two hubs
+      name: HOST/example/climate   # shared by two hubs
       tag: aaaaaaaaaaaa
     profileList:
       - display_name: Standard
@@ -24,14 +24,20 @@ jupyterhub:
               ml:
                 display_name: ML (2026.01.30)
                 kubespawner_override:
-                  image: quay.io/pangeo/ml-notebook:2026.01.30
+                  image: HOST/pangeo/ml-notebook:2026.01.30
 """
 
 OWN = """\
 jupyterhub:
   singleuser:
-    image: {name: quay.io/example/climate, tag: aaaaaaaaaaaa}
+    image: {name: HOST/example/climate, tag: aaaaaaaaaaaa}
 """
+
+TAGS = {
+    "example/climate": ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd"],
+    "pangeo/ml-notebook": ["2026.01.30", "2026.04.29"],
+}
+"""What the registry at HOST holds."""
 
 FILES = {"common.yaml": COMMON, "one.yaml": "{}\n", "two.yaml": "jupyterhub: {}\n", "three.yaml": OWN}
 
@@ -39,8 +45,9 @@ FILES = {"common.yaml": COMMON, "one.yaml": "{}\n", "two.yaml": "jupyterhub: {}\
 class LittleFleet:
     """`document` is fleet.yaml as data; `save` writes it down."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str) -> None:
         self.folder = folder
+        self.host = host
         self.infrastructure = folder / "infrastructure"
         self.write_files(FILES)
         self.git("init", "--quiet", "--initial-branch=main")
@@ -51,8 +58,8 @@ class LittleFleet:
             "version": 1,
             "name": "example",
             "images": {
-                "climate": {"upstream": "quay.io/example/climate"},
-                "ml": {"upstream": "quay.io/pangeo/ml-notebook"},
+                "climate": {"upstream": f"{host}/example/climate"},
+                "ml": {"upstream": f"{host}/pangeo/ml-notebook"},
             },
             "hubs": {name: self._hub(name, files) for name, files in self._files_of().items()},
         }
@@ -86,7 +93,7 @@ class LittleFleet:
         for name, text in files.items():
             path = self.infrastructure / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text.replace("HOST", self.host))
 
     def commit(self, message: str) -> None:
         """Commit the working tree."""
@@ -101,6 +108,11 @@ class LittleFleet:
     def commits(self) -> int:
         """How many commits the values repository has."""
         return int(self.git("rev-list", "--count", "HEAD"))
+
+    @property
+    def climate(self) -> str:
+        """The full name of the image `climate`."""
+        return f"{self.host}/example/climate"
 
     def at_head(self, name: str) -> str:
         """A values file as committed."""

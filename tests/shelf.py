@@ -27,7 +27,7 @@ class Shelf(Provider):
 
     def __init__(self, name: str = "shelf", limits: Limits | None = None) -> None:
         super().__init__(name, Settings(type="shelf"), context(Pace(), name))
-        self.limits = limits or Limits(at_once=2, attempts=3)  # type: ignore[misc]
+        self.limits = limits or Limits(at_once=2, attempts=3)
         self.books: dict[Address, Spec] = {}
         self.troubles: list[Exception] = []
         self.lost: list[Exception] = []

@@ -35,15 +35,51 @@ def test_one_line_that_serves_two_hubs_is_one_change_that_reaches_both(
     little.track("bbbbbbbbbbbb", "one", "two")
     code, out, _ = run(capsys, "plan", "-detailed-exitcode")
     assert code == ExitCode.CHANGES
-    assert "~ quay.io/example/climate  aaaaaaaaaaaa → bbbbbbbbbbbb" in out
+    assert f"~ {little.climate}  aaaaaaaaaaaa → bbbbbbbbbbbb" in out
     assert "common.yaml:5" in out
     assert "2 hubs: one, two" in out
     assert "1 to change" in out
 
 
 def test_a_plan_says_that_no_registry_was_asked(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    little.track("bbbbbbbbbbbb")
-    assert "No registry was asked" in run(capsys, "plan", "-refresh=false")[1]
+    little.track("eeeeeeeeeeee")
+    code, out, _ = run(capsys, "plan", "-refresh=false")
+    assert code == ExitCode.OK
+    assert "No registry was asked" in out
+
+
+def test_a_tag_that_does_not_exist_is_an_error_at_its_line(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    little.track("eeeeeeeeeeee")
+    for command in (["plan"], ["apply", "-auto-approve"]):
+        code, _, err = run(capsys, *command)
+        assert code == ExitCode.ERROR
+        assert "has no tag eeeeeeeeeeee of example/climate" in err
+        assert "on fleet.yaml:" in err
+    assert little.commits() == 1
+
+
+def test_a_tag_in_use_that_is_gone_is_a_notice(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    little.write_files({"three.yaml": little.at_head("three.yaml").replace("aaaaaaaaaaaa", "eeeeeeeeeeee")})
+    little.commit("by hand")
+    little.track("eeeeeeeeeeee", "three")
+    code, out, _ = run(capsys, "plan", "-detailed-exitcode")
+    assert code == ExitCode.OK
+    assert "Notice: three uses" in out
+    assert "has no tag eeeeeeeeeeee" in out
+
+
+def test_a_registry_that_does_not_answer_stops_what_needs_it_and_nothing_else(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    little.document["images"]["climate"] = {"upstream": "127.0.0.1:9/example/climate"}
+    little.track("bbbbbbbbbbbb", "three")
+    little.track("aaaaaaaaaaaa", "one", "two")
+    code, _, err = run(capsys, "plan")
+    assert code == ExitCode.ERROR
+    assert "is not known" in err
+    assert "127.0.0.1:9" in err
 
 
 def test_apply_makes_one_commit_of_one_line_each_and_the_second_plan_is_empty(
@@ -56,9 +92,9 @@ def test_apply_makes_one_commit_of_one_line_each_and_the_second_plan_is_empty(
     assert little.commits() == 2
     assert sorted(little.changed_lines()) == [
         "+      tag: bbbbbbbbbbbb",
-        "+    image: {name: quay.io/example/climate, tag: bbbbbbbbbbbb}",
+        f"+    image: {{name: {little.climate}, tag: bbbbbbbbbbbb}}",
         "-      tag: aaaaaaaaaaaa",
-        "-    image: {name: quay.io/example/climate, tag: aaaaaaaaaaaa}",
+        f"-    image: {{name: {little.climate}, tag: aaaaaaaaaaaa}}",
     ]
     assert run(capsys, "plan", "-detailed-exitcode")[0] == ExitCode.OK
 
@@ -70,7 +106,7 @@ def test_the_commit_says_which_hubs_move_from_what_to_what(
     run(capsys, "apply", "-auto-approve")
     message = little.git("log", "-1", "--format=%B")
     assert message.startswith("Set climate:bbbbbbbbbbbb on three")
-    assert "quay.io/example/climate:aaaaaaaaaaaa -> quay.io/example/climate:bbbbbbbbbbbb" in message
+    assert f"{little.climate}:aaaaaaaaaaaa -> {little.climate}:bbbbbbbbbbbb" in message
     assert little.git("log", "-1", "--format=%(trailers:key=Fleet,valueonly)") == "example"
 
 
@@ -90,8 +126,8 @@ def test_slots_of_one_line_that_want_different_things_are_an_error_naming_both(
     code, out, err = run(capsys, "plan")
     assert code == ExitCode.ERROR
     assert out == ""
-    assert "two default wants quay.io/example/climate:aaaaaaaaaaaa" in err
-    assert "That one wants quay.io/example/climate:bbbbbbbbbbbb (fleet.yaml:" in err
+    assert f"two default wants {little.climate}:aaaaaaaaaaaa" in err
+    assert f"That one wants {little.climate}:bbbbbbbbbbbb (fleet.yaml:" in err
 
 
 def test_a_slot_without_a_site_is_an_error_that_prints_the_lines_to_paste(
@@ -359,7 +395,7 @@ def test_names_that_would_move_the_cursor_are_shown_as_text(
 OWN_WITH_HOSTILE_CHOICE = """\
 jupyterhub:
   singleuser:
-    image: {name: quay.io/example/climate, tag: aaaaaaaaaaaa}
+    image: {name: HOST/example/climate, tag: aaaaaaaaaaaa}
     profileList:
       - display_name: "\\e[31mred"
 """

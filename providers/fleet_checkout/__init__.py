@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
 
 from fleet.provider import CodeHost, CommitRequest, Files, Limits, ProviderError
 from fleet_checkout import committing, worktree
@@ -17,7 +16,7 @@ from fleet_checkout import committing, worktree
 class Checkout(CodeHost):
     """A local git checkout; a repository is the path of its folder, absolute or relative to fleet.yaml."""
 
-    limits: ClassVar[Limits] = Limits(at_once=1)
+    limits = Limits(at_once=1)
 
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at the head of the checked-out branch; `ref` may only name that branch.

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fleet.gitblob import blob_id
-from fleet.provider import CommitRequest, Conflict, ProviderError
+from fleet.provider import CommitRequest, Conflict, ProviderError, blob_id
 from fleet_checkout.git import Git, quote
 from fleet_checkout.lock import Claim, claim, claim_of_dead_run
 from fleet_checkout.undertaking import Journal, Undertaking, parents_of, tree_of

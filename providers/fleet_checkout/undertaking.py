@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fleet.gitblob import blob_id
+from fleet.provider import blob_id
 from fleet_checkout.git import Git
 from fleet_checkout.lock import Claim
 from fleet_checkout.worktree import WorkTree, head_of

@@ -1,0 +1,113 @@
+"""What the slots of fleet.yaml want of each site, and everything that is wrong with that, all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fleet.config import Loaded
+from fleet.diagnostics import Diagnostic
+from fleet.model import Address
+from fleet.reference import ImageReference
+from fleet.sites import SiteAddress, SiteReference, Survey
+from fleet.values import paste_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What one slot of one hub wants a site to say."""
+
+    hub: str
+    slot: str
+    image: str
+    reference: ImageReference
+    """The image's full name and the tag."""
+
+    def keys(self, field: str) -> tuple[str, ...]:
+        """Where fleet.yaml says so."""
+        return ("hubs", self.hub, "slots", self.slot, field)
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """All wants by site, each site's first want speaking for all, and what is wrong with them."""
+
+    by_site: Mapping[Address, list[Want]]
+    wrong: tuple[Diagnostic, ...]
+
+    def images(self, address: Address) -> tuple[str, ...]:
+        """The images of fleet.yaml that are wanted at a site."""
+        return tuple(dict.fromkeys(want.image for want in self.by_site[address]))
+
+
+def find_wants(loaded: Loaded, surveyed: Survey, names: Mapping[str, str]) -> Wants:
+    """What each surveyed site is wanted to say; `names` holds every image's full name."""
+    by_site: dict[Address, list[Want]] = {}
+    missing: list[Diagnostic] = []
+    references: dict[tuple[str, str], ImageReference] = {}
+    for hub, slots in surveyed.slots.items():
+        for name, slot in loaded.fleet.hubs[hub].slots.items():
+            if slot.image not in names:
+                continue  # the image itself is wrong, and that is said already
+            key = (slot.image, slot.track)
+            if key not in references:
+                references[key] = ImageReference(names[slot.image], slot.track)
+            sites = slots.get(name)
+            if not sites:
+                missing.append(_no_site(loaded, hub, name, references[key], list(slots)))
+                continue
+            want = Want(hub, name, slot.image, references[key])
+            for address in sites:
+                by_site.setdefault(address, []).append(want)
+    wrong = (*missing, *_conflicts(loaded, by_site), *_named_elsewhere(loaded, surveyed, by_site))
+    return Wants(by_site, wrong)
+
+
+def _no_site(loaded: Loaded, hub: str, slot: str, wanted: ImageReference, others: list[str]) -> Diagnostic:
+    values = loaded.fleet.hubs[hub].values
+    assert values is not None
+    lines = paste_lines(slot, wanted, "jupyterhub.")
+    has = f"It has: {', '.join(others)}." if others else "It sets no user image at all."
+    return loaded.source.diagnostic(
+        ("hubs", hub, "slots", slot),
+        f"no values file of the hub {hub} sets an image for the slot {slot}",
+        f"{has}\nIf it is to have one, add these lines to {values.files[-1]}:\n{lines}",
+        of="key",
+    )
+
+
+def _conflicts(loaded: Loaded, by_site: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
+    """Slots that share a site and want different things of it."""
+    for address, wants in by_site.items():
+        first = wants[0]
+        other = next((want for want in wants if want.reference != first.reference), None)
+        if other is None:
+            continue
+        site = SiteAddress.parse(address.name)
+        where = loaded.source.range(first.keys("track"))
+        yield loaded.source.diagnostic(
+            other.keys("track"),
+            f"{other.hub} {other.slot} wants {other.reference}, but one line decides it and {first.hub} {first.slot} "
+            "alike",
+            f"That one wants {first.reference} ({where}). The line is in {site.file}, at {site.path}: write the same "
+            "track for both, or give one hub a line of its own.",
+        )
+
+
+def _named_elsewhere(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
+    """Slots that want another image at a site that holds the tag alone."""
+    for address, wants in by_site.items():
+        found, first = surveyed.sites[address], wants[0]
+        if found.site.name_line is not None and found.image != first.reference.name:
+            file, number = found.site.name_line
+            yield loaded.source.diagnostic(
+                first.keys("image"),
+                f"{first.hub} {first.slot} wants the image {first.reference.name}, but {found.site.file} sets its tag "
+                f"only; the name {found.image} stands in {file}:{number}",
+                f"Write the name beside the tag in {found.site.file}:{found.site.line}, or change it there by hand.",
+            )
+
+
+def wanted_at(found: SiteReference, want: Want) -> SiteReference:
+    """The spec that makes a site say what is wanted: with the image's name only where the site holds it."""
+    return SiteReference(image=want.reference.name if found.image else "", tag=want.reference.tag or "")

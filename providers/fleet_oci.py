@@ -1,0 +1,121 @@
+"""Any registry that speaks the OCI distribution protocol: it is read, and an operator's own login is proved there.
+
+It has no API for repositories or credentials, so nothing is made: a repository appears with its first push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from fleet.provider import (
+    Address,
+    Context,
+    Credentials,
+    Frozen,
+    Home,
+    Http,
+    ImageReference,
+    Limits,
+    Login,
+    OciClient,
+    Registry,
+    RegistryImage,
+    Secret,
+    SecretRef,
+    SecretSource,
+    Settings,
+    host_of,
+    is_name,
+    split_host,
+)
+
+LOGIN = "login"
+"""Not a kind that is planned: names the operator's own login, for one repository, where a secret is revealed."""
+PASSWORD = "password"  # noqa: S105 - the name of a field
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class OwnLogin(Frozen):
+    """A user name and a password."""
+
+    username: Text = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+
+def _not_keyless(value: object) -> object:
+    if value == "keyless":
+        raise ValueError("fleet knows no keyless push for this registry; write a login {username: …, password: …}")
+    return value
+
+
+class OciSettings(Settings):
+    """Any registry that speaks the OCI distribution protocol."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["oci"] = Field(description="Any OCI distribution registry.")
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s@?#]+/?$")] = Field(
+        description="Where the registry is served; its host is the first part of its images' names."
+    )
+    namespace: Text | None = Field(default=None, description="What stands before each image's name.")
+    auth: OwnLogin | None = Field(default=None, description="The login for reading; absent: that of push, or nobody.")
+    push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
+        default=None, description="The login that builds push with."
+    )
+
+
+class Oci(Registry):
+    """Any OCI registry."""
+
+    settings: ClassVar[type[Settings]] = OciSettings
+    limits = Limits(at_once=8)
+
+    def __init__(self, name: str, settings: OciSettings, context: Context) -> None:
+        super().__init__(name, settings, context)
+        self._settings = settings
+        self._http = Http(context.spend)
+
+    @property
+    def host(self) -> str:
+        """The host in an image's name."""
+        return split_host(f"{host_of(self._settings.url)}/any/name")[0]
+
+    def home(self, image: RegistryImage) -> Home:
+        """Where an image lives; raises ValueError for a name that is none, and without a login to push with."""
+        path = f"{self._settings.namespace}/{image.name}" if self._settings.namespace else image.name
+        host, repository = split_host(f"{host_of(self._settings.url)}/{path}")
+        name = f"{host}/{repository}"
+        if not is_name(name):
+            raise ValueError(
+                f"{path!r} cannot be the name of an image: write lower-case letters, digits, and . _ - / between"
+            )
+        if self._settings.push is None:
+            raise ValueError(
+                f"fleet cannot issue credentials in {host}: write `push: {{username: …, password: …}}` for {self.name}"
+            )
+        ref = SecretRef(source=Address(self.name, LOGIN, repository), field=PASSWORD)
+        return Home(name, (), Login(self._settings.push.username, ref))
+
+    def reveal(self, ref: SecretRef) -> Secret:
+        """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
+        push = self._settings.push
+        if push is None or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+            return super().reveal(ref)
+        login = Credentials(push.username, self.context.secret(push.password))
+        self._client.prove_push(ref.source.name, login)
+        return login.password
+
+    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
+        """The digest of each tag, with what this login may see; one request per tag."""
+        return self._client.digests(references, self.context.each)
+
+    @cached_property
+    def _client(self) -> OciClient:
+        login = self._settings.auth or self._settings.push
+        credentials = Credentials(login.username, self.context.secret(login.password)) if login else None
+        return OciClient(self._settings.url, self._http, credentials)
