@@ -216,3 +216,7 @@ class CodeHost(Provider):
     @abstractmethod
     def commit(self, request: CommitRequest) -> str:
         """Make one commit and return its id; raises Conflict when the branch is no longer at `expected_head`."""
+
+    def recover(self, repository: str, unfinished: Collection[str]) -> None:
+        """Clear away what a run of ours left half done when it was killed; the core calls it before the first read of
+        an apply that follows one. `unfinished` holds the git blob ids that the killed run was writing."""

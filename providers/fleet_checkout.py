@@ -1,1 +1,0 @@
-"""The code host that is a local git checkout."""
