@@ -44,11 +44,12 @@ class Repository:
         self.git("commit", "-q", "-m", message)
         return self.head
 
-    def hook(self, name: str, script: str) -> None:
+    def hook(self, name: str, script: str) -> Path:
         path = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", f"hooks/{name}"))
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
+        return path
 
     @property
     def head(self) -> str:

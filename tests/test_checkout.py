@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import plugins
-from fleet.provider import CodeHost, CommitRequest, Files, ProviderError
+from fleet.provider import CommitRequest, Files, ProviderError
 from fleet_checkout import Checkout
 from tests import checkouts
 from tests.checkouts import CHANGES, Repository, checkout, request
@@ -49,11 +48,6 @@ def assert_done(repository: Repository, before: str, commit: str) -> None:
 # Reading
 
 
-def test_the_provider_is_found_by_its_type() -> None:
-    assert plugins.load("checkout") is Checkout
-    assert issubclass(Checkout, CodeHost)
-
-
 def test_files_are_those_of_the_head_commit_not_of_the_work_tree(host: Checkout, repository: Repository) -> None:
     repository.write(COMMON, "tag: not committed\n")
     repository.write("config/untracked.yaml", "a: b\n")
@@ -65,4 +59,4 @@ def test_a_commit_changes_only_the_files_of_the_request(host: Checkout, reposito
     before = repository.head
     commit = host.commit(request(repository))
     assert_done(repository, before, commit)
-    assert repository.git("log", "-1", "--format=%an %ae %B") == "Ada ada@example.org Roll out two\n"
+    assert repository.git("log", "-1", "--format=%an %ae %B") == "Ada ada@example.org Roll out two"

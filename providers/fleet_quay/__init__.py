@@ -16,6 +16,7 @@ from fleet.provider import (
     HTTP2,
     Address,
     Change,
+    Conflict,
     Context,
     Credentials,
     Home,
@@ -36,6 +37,7 @@ from fleet.provider import (
     host_of,
 )
 from fleet_quay.api import Api, Document
+from fleet_quay.proof import prove
 from fleet_quay.specs import QuaySettings, Repository, Robot, check_name, marked, names_in, repository_of, unmarked
 
 REPOSITORY = "repository"
@@ -96,10 +98,12 @@ class Quay(Registry):
         """About how many requests a change takes; a robot's includes its proof."""
         if change.after is None:
             return 2
-        return 3 if change.address.kind == REPOSITORY else 8
+        if change.address.kind == REPOSITORY:
+            return 1 if change.before is None else 3
+        return 6 if change.before is None else 8
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
-        """What stands there: a listing of repositories and one of robots per namespace, and one request per robot."""
+        """What stands there: a listing of repositories and one of robots per namespace, and one request per image."""
         found: dict[Address, Spec] = {}
         for namespace in sorted({_split(address)[0] for address in addresses}):
             wanted = [address for address in addresses if _split(address)[0] == namespace]
@@ -122,9 +126,9 @@ class Quay(Registry):
                 case "robot", None:
                     self._forget_robot(namespace, name)
                 case "repository", Repository() as after:
-                    self._make_repository(namespace, name, after)
+                    self._make_repository(change, after)
                 case "robot", Robot() as after:
-                    self._make_robot(change.address, after)
+                    self._make_robot(change, after)
                 case _:
                     raise LookupError(f"Quay has no {change.address.kind}")
 
@@ -177,7 +181,8 @@ class Quay(Registry):
         def role(address: Address) -> str | None:
             return self._api.roles(namespace, _split(address)[1]).get(address.name)
 
-        roles = dict(zip(with_role, self.context.each(role, with_role), strict=True))
+        asked = with_role or [*addresses][:1]  # one at least, so that a token without repo:admin is noticed in time
+        roles = dict(zip(asked, self.context.each(role, asked), strict=True))
         return {address: self._robot(address, robots[address.name], roles.get(address)) for address in there}
 
     def _robot(self, address: Address, robot: Document, role: str | None) -> Robot:
@@ -193,12 +198,16 @@ class Quay(Registry):
             return found
         return found.model_copy(update={"owner": repository_of(self._listed[namespace].get(short, {})).owner})
 
-    def _make_repository(self, namespace: str, name: str, after: Repository) -> None:
+    def _make_repository(self, change: Change, after: Repository) -> None:
+        namespace, name = _split(change.address)
         description = marked(after.description, after.owner) if after.owner else after.description
-        standing = self._api.repository(namespace, name)
+        standing = None if change.before is None else self._api.repository(namespace, name)
         if standing is None:
-            self._api.create_repository(namespace, name, after.visibility, description)
-            return
+            if self._api.create_repository(namespace, name, after.visibility, description):
+                return
+            standing = self._api.repository(namespace, name)
+            if standing is None:
+                raise Conflict(f"{namespace}/{name} comes and goes in {self.host}: somebody else is at work on it")
         if standing.get("state", "NORMAL") != "NORMAL":
             raise ProviderError(
                 f"{namespace}/{name} is {str(standing['state']).lower().replace('_', '-')} in {self.host}, so no build "
@@ -219,12 +228,15 @@ class Quay(Registry):
         if before.owner == self.context.fleet:
             self._api.describe(namespace, name, before.description)
 
-    def _make_robot(self, address: Address, after: Robot) -> None:
+    def _make_robot(self, change: Change, after: Robot) -> None:
+        address = change.address
         namespace, short = _split(address)
-        robot = self._api.robot(namespace, short)
+        mark = marked("", after.owner or self.context.fleet)
+        made = self._api.create_robot(namespace, short, mark) if change.before is None else None
+        robot = made or self._api.robot(namespace, short) or self._api.create_robot(namespace, short, mark)
         if robot is None:
-            robot = self._api.create_robot(namespace, short, marked("", after.owner or self.context.fleet))
-        else:
+            raise Conflict(f"the robot {address.name} comes and goes in {self.host}: somebody else is at work on it")
+        if not made:
             self._refuse_foreign(unmarked(robot.get("description"))[1], f"robot {address.name}")
             self._take_rights_elsewhere(namespace, short)
         self._api.grant(namespace, short, address.name, after.role or "write")
@@ -261,20 +273,8 @@ class Quay(Registry):
         return Secret(token)
 
     def _prove(self, address: Address, token: Secret) -> None:
-        """Make sure that a robot can push to its own repository, and that a neighbour would not let it."""
         namespace, short = _split(address)
-        login = Credentials(address.name, token)
-        self._client.prove_push(f"{namespace}/{short}", login)
-        neighbour = self._neighbour(namespace, short)
-        if neighbour is not None:
-            granted = self._client.granted(f"{namespace}/{neighbour['name']}", login)
-            harmless = frozenset({"pull"}) if neighbour.get("is_public") else frozenset()
-            if granted is None or granted - harmless:
-                raise ProviderError(
-                    f"the robot {address.name} may do more than push to {namespace}/{short}: {self.host} grants it "
-                    f"{' and '.join(sorted(granted or ['an unknown right']))} on {namespace}/{neighbour['name']}; "
-                    f"look at the teams and the default permissions of {namespace}"
-                )
+        prove(self._client, Credentials(address.name, token), f"{namespace}/{short}", self._neighbour(namespace, short))
         with self._lock:
             self._proved.add(address)
 

@@ -62,15 +62,16 @@ class Api:
         answer = self._send(_Call("GET", path, f"see {namespace}/{name}", namespace), 404)
         return None if answer.status == 404 else _object(answer)
 
-    def create_repository(self, namespace: str, name: str, visibility: str, description: str) -> None:
-        """Make a repository; raises Conflict when somebody else just did."""
+    def create_repository(self, namespace: str, name: str, visibility: str, description: str) -> bool:
+        """Make a repository; False when it is there already."""
         body = {"namespace": namespace, "repository": name, "visibility": visibility, "description": description}
         doing = f"make {visibility} repositories in {namespace}"
         answer = self._send(_Call("POST", "/repository", doing, namespace, body), 400)
         if answer.status == 400:
             if "already exists" in _said(answer).lower():
-                raise Conflict(f"somebody else has just made {namespace}/{name}")
+                return False
             raise ProviderError(f"{self._host} does not take the repository {namespace}/{name}: {_said(answer)}")
+        return True
 
     def set_visibility(self, namespace: str, name: str, visibility: str) -> None:
         """Make a repository public or private."""
@@ -100,13 +101,13 @@ class Api:
             return None
         raise ProviderError(f"{self._host} does not show the robot {namespace}+{short}: {_said(answer)}")
 
-    def create_robot(self, namespace: str, short: str, description: str) -> Document:
-        """Make a robot and return it with its token; raises Conflict when somebody else just did."""
+    def create_robot(self, namespace: str, short: str, description: str) -> Document | None:
+        """Make a robot and return it with its token; None when it is there already."""
         call = _Call("PUT", f"/organization/{namespace}/robots/{short}", f"make robots in {namespace}", namespace)
         answer = self._send(_with(call, {"description": description, "unstructured_metadata": {}}), 400)
         if answer.status == 400:
             if "existing robot" in _said(answer).lower():
-                raise Conflict(f"somebody else has just made the robot {namespace}+{short}")
+                return None
             raise ProviderError(f"{self._host} does not take the robot {namespace}+{short}: {_said(answer)}")
         return _object(answer)
 

@@ -137,7 +137,7 @@ def test_tokens_are_not_fetched_in_lists(quay: RunningQuay) -> None:
     apply(ours, resources)
     quay.state.robots["example+climate-image"]["token"] = ""
     assert_at(ours, resources)
-    assert quay.loopback.count("GET", ".*/robots/climate-image") == 1  # by apply, for the proof
+    assert quay.loopback.count("GET", ".*/robots/climate-image") == 0
 
 
 def test_a_read_costs_one_listing_of_each_and_one_request_per_image(quay: RunningQuay) -> None:
@@ -303,7 +303,10 @@ def test_a_wrong_namespace_is_named_at_plan_time(quay: RunningQuay) -> None:
             "does not let this token list the robots of example: it needs the scopes .*org:admin",
         ),
         (("repo:admin", "org:admin"), "does not let this token make public repositories in example: .*repo:create"),
-        (("org:admin", "repo:create"), "does not let this token see example/climate-image: .*repo:admin"),
+        (
+            ("org:admin", "repo:create"),
+            "does not let this token see who may push to example/climate-image: .*repo:admin",
+        ),
     ],
 )
 def test_a_missing_scope_is_named(quay: RunningQuay, scopes: tuple[str, ...], sentence: str) -> None:
@@ -312,6 +315,7 @@ def test_a_missing_scope_is_named(quay: RunningQuay, scopes: tuple[str, ...], se
     with pytest.raises(ProviderError, match=sentence):
         apply(weak, weak.home(CLIMATE).resources)
     assert quay.state.robots == {}
+    assert set(quay.state.repositories) == {"example/neighbour"}
 
 
 def test_another_organisation_is_told_from_one_that_is_not_there(quay: RunningQuay) -> None:
@@ -353,17 +357,41 @@ def test_a_mirror_is_not_pushed_to(quay: RunningQuay) -> None:
         apply(ours, ours.home(CLIMATE).resources)
 
 
-def test_somebody_who_makes_the_same_at_the_same_time_is_noticed(quay: RunningQuay) -> None:
+def test_what_came_to_be_since_the_plan_is_taken_as_it_stands(quay: RunningQuay) -> None:
     ours = provider(quay)
-    repository, robot = ours.home(CLIMATE).resources
-    seed_repository(quay, "climate-image")
-    quay.loopback.faults.append(Fault("status", "GET", ".*/example/climate-image", response=Response(404)))
-    with pytest.raises(Conflict, match="somebody else has just made example/climate-image"):
-        ours.apply([Change(repository.address, None, repository.spec)], no_reveal)
-    seed_robot(quay, "climate-image")
-    quay.loopback.faults.append(Fault("status", "GET", ".*/robots/climate-image", response=Response(404)))
-    with pytest.raises(Conflict, match=r"somebody else has just made the robot example\+climate-image"):
+    seed_repository(quay, "climate-image", is_public=False)
+    seed_robot(quay, "climate-image", OURS)
+    for resource in ours.home(CLIMATE).resources:
+        ours.apply([Change(resource.address, None, resource.spec)], no_reveal)
+    assert_at(ours, ours.home(CLIMATE).resources)
+    assert quay.state.robots["example+climate-image"]["token"] == "T" * 64
+
+
+def test_what_went_since_the_plan_is_made_anew(quay: RunningQuay) -> None:
+    ours = provider(quay)
+    resources = ours.home(CLIMATE).resources
+    for resource in resources:
+        ours.apply([Change(resource.address, resource.spec, resource.spec)], no_reveal)
+    assert_at(ours, resources)
+
+
+def test_a_robot_without_its_repository_is_told_so(quay: RunningQuay) -> None:
+    ours = provider(quay)
+    robot = ours.home(CLIMATE).resources[1]
+    with pytest.raises(Conflict, match=r"the repository example/climate-image is gone from .*; run again"):
         ours.apply([Change(robot.address, None, robot.spec)], no_reveal)
+
+
+def test_a_new_image_takes_seven_requests(quay: RunningQuay) -> None:
+    ours = provider(quay)
+    for image in (RegistryImage("first", "first"), CLIMATE):
+        resources = ours.home(image).resources
+        quay.loopback.records.clear()
+        for resource in resources:
+            ours.apply([Change(resource.address, None, resource.spec)], no_reveal)
+    assert quay.loopback.count(path="/api/.*") == 3  # repository, robot, role
+    assert quay.loopback.count(path="/v2/.*") == 4  # token, upload begun, cancelled, token for the neighbour
+    assert sum(ours.cost(Change(resource.address, None, resource.spec)) for resource in resources) == 7
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
