@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import StrEnum
 from graphlib import TopologicalSorter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fleet.errors import ExitCode, FleetError, OutOfBudget, Stale, TryAgain, Unsure
 from fleet.model import Address, Change, SecretRef, Spec
@@ -53,6 +53,13 @@ class Result:
     why: str = ""
 
 
+class Forbidden(NamedTuple):
+    """Why a change is not made: what was reviewed no longer holds (STALE), or whether it does is not known (FAILED)."""
+
+    status: Status
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended: every group's result, in the order of the plan, and what stopped it early, if anything did."""
@@ -91,12 +98,13 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a plan is carried out with: the providers by name, the pace of the run, and what a killed run had begun
-    (each address with what it was to become)."""
+    """What a plan is carried out with: the providers by name, the pace of the run, what a killed run had begun (each
+    address with what it was to become), and which changes may no longer be made, with the reason."""
 
     providers: Providers
     pace: Pace
     begun: Mapping[Address, Spec | None] = field(default_factory=dict)
+    forbidden: Mapping[Address, Forbidden] = field(default_factory=dict)
 
     def reveal(self, ref: SecretRef) -> Secret:
         """A secret at the moment of use."""
@@ -151,13 +159,16 @@ def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[s
             yield key, Result(group, Status.FAILED, str(trouble))
             continue
         world: Mapping[Address, Spec] = trouble if isinstance(trouble, Mapping) else {}
-        yield key, _settled(group, world, services.begun)
+        yield key, _settled(group, world, services)
 
 
-def _settled(group: Group, world: Mapping[Address, Spec], begun: Mapping[Address, Spec | None]) -> Result | None:
+def _settled(group: Group, world: Mapping[Address, Spec], services: Services) -> Result | None:
+    begun = services.begun
     if all(is_at(world, change.address, change.after) for change in group.changes):
         return Result(group, Status.FOUND)
     for change in group.changes:
+        if change.address in services.forbidden:
+            return Result(group, *services.forbidden[change.address])
         was_ours = change.address in begun and begun[change.address] == change.after
         if not (was_ours or any(is_at(world, change.address, side) for side in (change.before, change.after))):
             return Result(group, Status.STALE, f"{change.address} is no longer what the plan found there")

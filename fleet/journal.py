@@ -21,15 +21,17 @@ class Step(Frozen):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     removal: Removal | None = None
+    digest: str | None = None
 
     @classmethod
-    def of(cls, change: Change) -> Step:
-        """The journal's form of a change."""
+    def of(cls, change: Change, digest: str | None = None) -> Step:
+        """The journal's form of a change; `digest` is what a site's new tag means."""
         return cls(
             address=str(change.address),
             before=canonical(change.before),
             after=canonical(change.after),
             removal=change.removal,
+            digest=digest,
         )
 
 

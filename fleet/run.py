@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fleet import __version__
-from fleet.apply import Group, Outcome, Recorder, Result, Services, Status, carry_out
+from fleet.apply import Forbidden, Group, Outcome, Recorder, Result, Services, Status, carry_out
 from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
 from fleet.model import Address, Spec
 from fleet.plan import Plan
+from fleet.reference import ImageReference, split_host
+from fleet.resolution import resolve
 from fleet.services import Workshop
 from fleet.state import Begun, State
 from fleet.store import FolderStore
@@ -85,11 +87,31 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         for group in run.state.begun.values()
         for step in group.steps
     }
-    recorder = _Journalist(run, plan.hash, watcher)
-    outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, begun), recorder)
+    recorder = _Journalist(run, plan, watcher)
+    forbidden = dict(_recheck(plan, run.workshop))
+    outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, begun, forbidden), recorder)
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())
     return outcome
+
+
+def _recheck(plan: Plan, workshop: Workshop) -> Iterator[tuple[Address, Forbidden]]:
+    """The sites whose new tag is gone, or means another image than it did when the plan was made."""
+    frozen = {address: ImageReference(found.image, found.tag) for address, found in plan.resolutions.items()}
+    resolved = resolve(list(dict.fromkeys(frozen.values())), workshop.registry_at, workshop.pace)
+    for address, reference in frozen.items():
+        digest, planned = resolved.digests.get(reference), plan.resolutions[address].digest
+        if digest == planned:
+            continue
+        if split_host(reference.name)[0] in resolved.unreachable:
+            yield address, Forbidden(Status.FAILED, str(resolved.trouble(reference)))
+        elif digest is None:
+            yield (
+                address,
+                Forbidden(Status.STALE, f"{resolved.trouble(reference)}; it was there when the plan was made"),
+            )
+        else:
+            yield address, Forbidden(Status.STALE, f"{reference} was pushed again: planned as {planned}, now {digest}")
 
 
 def _user() -> str:
@@ -104,11 +126,11 @@ class _Journalist:
     """Writes each group's beginning and end into the journal, then tells the watcher."""
 
     run: Run
-    plan: str
+    plan: Plan
     watcher: Recorder
 
     def began(self, group: Group) -> None:
-        steps = tuple(Step.of(change) for change in group.changes)
+        steps = self._steps(group)
         self.run.write_down(
             GroupBegan(run=self.run.id, at=now(), group=group.key, provider=group.provider, steps=steps)
         )
@@ -117,9 +139,18 @@ class _Journalist:
     def ended(self, result: Result) -> None:
         group, run = result.group, self.run
         if result.status in (Status.DONE, Status.FOUND):
-            steps = tuple(Step.of(change) for change in group.changes)
+            steps = self._steps(group)
             found = result.status is Status.FOUND
-            run.write_down(GroupDone(run=run.id, at=now(), group=group.key, plan=self.plan, steps=steps, found=found))
+            run.write_down(
+                GroupDone(run=run.id, at=now(), group=group.key, plan=self.plan.hash, steps=steps, found=found)
+            )
         elif result.status in (Status.FAILED, Status.STALE):
             run.write_down(GroupFailed(run=run.id, at=now(), group=group.key, error=result.why))
         self.watcher.ended(result)
+
+    def _steps(self, group: Group) -> tuple[Step, ...]:
+        resolutions = self.plan.resolutions
+        return tuple(
+            Step.of(change, resolutions[change.address].digest if change.address in resolutions else None)
+            for change in group.changes
+        )

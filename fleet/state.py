@@ -20,12 +20,13 @@ RUNS_KEPT = 50
 
 
 class Thing(Frozen):
-    """What fleet last wrote at an address, what stood there before, when, and under which plan."""
+    """What fleet last wrote at an address, what stood there before, when, under which plan, and what a tag meant."""
 
     current: dict[str, Any]
     previous: dict[str, Any] | None
     at: str
     plan: str
+    digest: str | None = None
 
 
 class Begun(Frozen):
@@ -87,4 +88,6 @@ def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
     if step.after is None:
         things.pop(step.address, None)
     else:
-        things[step.address] = Thing(current=step.after, previous=step.before, at=entry.at, plan=entry.plan)
+        things[step.address] = Thing(
+            current=step.after, previous=step.before, at=entry.at, plan=entry.plan, digest=step.digest
+        )

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.apply import Outcome, Status, grouped
-from fleet.commands.plan import pace_of, question_of
-from fleet.config import Fleet, load
-from fleet.errors import ExitCode, FleetError, UsageError
+from fleet.commands.common import pace_of, question_of, store_of
+from fleet.config import load
+from fleet.errors import ExitCode, UsageError
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.plan_file import load_plan
@@ -22,7 +22,6 @@ from fleet.run import Run, apply_plan, open_run
 from fleet.services import Workshop
 from fleet.show import count, plan_lines
 from fleet.sites import SiteReference
-from fleet.store import FolderStore
 from fleet.terminal import Line, line, write
 
 
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     loaded = load(Path(options.file))
     workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
     with _opened(workshop, options) as opened:
-        plan = make_plan(loaded, workshop, question_of(options))
+        plan = make_plan(loaded, workshop, question_of(options, workshop, opened.state))
         write(plan_lines(plan), no_color=options.no_color)
         if not plan.changes:
             return ExitCode.OK
@@ -58,16 +57,9 @@ def _apply_saved(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _opened(workshop: Workshop, options: argparse.Namespace) -> Iterator[Run]:
-    store = FolderStore(workshop.folder / _state_folder(workshop.fleet), workshop.fleet.name)
-    with open_run(store, workshop, options.lock_timeout) as opened:
+    with open_run(store_of(workshop), workshop, options.lock_timeout) as opened:
         write([line(note) for note in opened.notes], sys.stderr)
         yield opened
-
-
-def _state_folder(fleet: Fleet) -> str:
-    if fleet.state == "git":
-        raise FleetError("state: git is not built yet; use a folder")
-    return fleet.state
 
 
 def _approved() -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-from datetime import datetime
 from pathlib import Path
 
+from fleet.commands.common import pace_of, question_of, store_of
 from fleet.config import load
 from fleet.errors import ExitCode
-from fleet.pace import Budget, Pace
-from fleet.planning import Question, make_plan
-from fleet.selection import Selection, selectors
+from fleet.planning import make_plan
 from fleet.services import Workshop
 from fleet.show import plan_lines
 from fleet.terminal import line, write
@@ -23,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     gc.disable()
     loaded = load(Path(options.file))
     workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
-    plan = make_plan(loaded, workshop, question_of(options))
+    plan = make_plan(loaded, workshop, question_of(options, workshop, store_of(workshop).load()))
     lines = plan_lines(plan)
     if options.out:
         from fleet.plan_file import save_plan
@@ -34,14 +32,3 @@ def run(options: argparse.Namespace) -> int:
         )
     write(lines, no_color=options.no_color)
     return ExitCode.CHANGES if options.detailed_exitcode and plan.changes else ExitCode.OK
-
-
-def pace_of(options: argparse.Namespace) -> Pace:
-    """The pace that the command line allows."""
-    return Pace(Budget(options.max_requests, options.deadline))
-
-
-def question_of(options: argparse.Namespace) -> Question:
-    """What the command line asks for."""
-    selection = Selection(selectors(options.target, "-target"), selectors(options.exclude, "-exclude"))
-    return Question(datetime.now().astimezone().date(), selection, options.refresh)
