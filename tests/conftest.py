@@ -10,11 +10,20 @@ import pytest
 
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.registry import Registry
+from tests.crash import CRASH_POINTS
 from tests.images import Image, push
 from tests.little_fleet import TAGS, LittleFleet
 
 for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
     del os.environ[_name]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many crash points were tried and have converged; the tests record them."""
+    reports = terminalreporter.getreports("passed")
+    points = sum(value for report in reports for name, value in report.user_properties if name == CRASH_POINTS)
+    if points:
+        terminalreporter.write_line(f"crash points: {points} tried, {points} converged")
 
 
 @pytest.fixture(autouse=True)

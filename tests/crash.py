@@ -16,6 +16,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+CRASH_POINTS = "crash points"
+"""Under this name tests record (`record_property`) how many kills they have tried."""
+
 Step = Callable[[str, tuple[Any, ...]], bool]
 """Says of an audit event, by its name and arguments, whether it is a step to count."""
 
