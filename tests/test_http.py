@@ -127,6 +127,12 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
             thread.join()
 
 
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(echo: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.http.LARGEST_ANSWER", 10)
+    with pytest.raises(ProviderError, match=r"sent more than 10 bytes to GET /x"):
+        send("GET", f"{echo.url}/x")
+
+
 def test_a_name_that_cannot_be_looked_up_is_named() -> None:
     with pytest.raises(ProviderError, match=r"host no-such-host\.invalid cannot be looked up; check its spelling"):
         send("GET", "https://no-such-host.invalid/", Timeouts(connect=5))

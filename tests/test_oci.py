@@ -178,6 +178,12 @@ def test_what_is_missing_or_hidden_has_no_digest(guarded: Loopback) -> None:
     assert found == {own: Image().digest}
 
 
+def test_one_repository_that_spoils_a_shared_token_spoils_no_other(guarded: Loopback) -> None:
+    guarded.faults.append(Fault("status", path=TOKEN_PATH, response=Response(403)))
+    own = ImageReference(f"{guarded.host}/a/own", "1")
+    assert client(guarded, ADA).digests([own], one_by_one) == {own: Image().digest}
+
+
 def test_an_expired_token_is_renewed(guarded: Loopback, tokened: Tokened) -> None:
     tokened.tokens.lifetime = -1
     found = client(guarded, ADA)
