@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import pytest
 from fleet.errors import ProviderError, TryAgain, Unsure
 from fleet.http import Answer, Ask, Http, Timeouts, retry_after
 from fleet.sandbox.http import Fault, Loopback, Request, Response
+from tests.tls import server_context
 
 NOW = 1_800_000_000.0
 
@@ -127,6 +127,12 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
             thread.join()
 
 
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(echo: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.http.LARGEST_ANSWER", 10)
+    with pytest.raises(ProviderError, match=r"sent more than 10 bytes to GET /x"):
+        send("GET", f"{echo.url}/x")
+
+
 def test_a_name_that_cannot_be_looked_up_is_named() -> None:
     with pytest.raises(ProviderError, match=r"host no-such-host\.invalid cannot be looked up; check its spelling"):
         send("GET", "https://no-such-host.invalid/", Timeouts(connect=5))
@@ -134,8 +140,18 @@ def test_a_name_that_cannot_be_looked_up_is_named() -> None:
 
 def test_a_certificate_of_an_unknown_authority_is_explained(tmp_path: Path) -> None:
     sentence = r"certificate of 127\.0\.0\.1:\d+ is not accepted .* SSL_CERT_FILE"
-    with Loopback(Echo(), tls=_self_signed(tmp_path)) as loopback, pytest.raises(ProviderError, match=sentence):
+    context, _ = server_context(tmp_path)
+    with Loopback(Echo(), tls=context) as loopback, pytest.raises(ProviderError, match=sentence):
         send("GET", loopback.url)
+
+
+def test_an_authority_of_ones_own_is_accepted_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = server_context(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with Loopback(Echo(), tls=context) as loopback:
+        assert send("GET", f"{loopback.url}/x").status == 200
 
 
 def test_plain_http_behind_an_https_address_is_explained(echo: Loopback) -> None:
@@ -168,18 +184,3 @@ def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(echo: Loopba
         assert "canary" not in repr(error)
         error = error.__context__
     assert echo.count() == 0
-
-
-def _self_signed(folder: Path) -> ssl.SSLContext:
-    from cryptography.hazmat.primitives import serialization
-
-    from fleet.sandbox.token import TokenService
-
-    tokens = TokenService(lambda *_: None)
-    key = tokens.key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "both.pem").write_bytes(key + tokens.certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
-    return context

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from fleet.sandbox.http import Fault, Loopback, Request, Response
 from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService
 from tests.images import Image, push, push_index
+from tests.tls import server_context
 
 ADA = Credentials("ada", Secret("s3cret-ada"))
 
@@ -178,6 +180,12 @@ def test_what_is_missing_or_hidden_has_no_digest(guarded: Loopback) -> None:
     assert found == {own: Image().digest}
 
 
+def test_one_repository_that_spoils_a_shared_token_spoils_no_other(guarded: Loopback) -> None:
+    guarded.faults.append(Fault("status", path=TOKEN_PATH, response=Response(403)))
+    own = ImageReference(f"{guarded.host}/a/own", "1")
+    assert client(guarded, ADA).digests([own], one_by_one) == {own: Image().digest}
+
+
 def test_an_expired_token_is_renewed(guarded: Loopback, tokened: Tokened) -> None:
     tokened.tokens.lifetime = -1
     found = client(guarded, ADA)
@@ -229,15 +237,13 @@ def test_a_basic_login_is_sent_and_cannot_tell_what_it_grants(open_registry: Loo
         found.digest("a/b", "1")
 
 
-def test_a_password_never_goes_to_a_token_service_without_tls() -> None:
-    challenge = 'Bearer realm="http://tokens.example/auth",service="x"'
-    with Loopback(Registry()) as loopback:
-        loopback.faults.append(
-            Fault("status", path="/v2/", response=Response(401, headers={"www-authenticate": challenge}))
-        )
-        found = client(loopback, ADA)
-        found._login._url = "https://registry.example"
-        found._login._challenge = parse_challenge(challenge)
+def test_a_password_never_goes_to_a_token_service_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, authority = server_context(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    challenge = {"www-authenticate": 'Bearer realm="http://tokens.example/auth",service="x"'}
+    with Loopback(Registry(), tls=context) as loopback:
+        loopback.faults.append(Fault("status", response=Response(401, headers=challenge)))
+        found = OciClient(loopback.url, Http(lambda: None), ADA)
         with pytest.raises(ProviderError, match=r"a token service without https \(tokens\.example\)"):
             found.digest("a/b", "1")
 

@@ -32,8 +32,7 @@ Authenticate = Callable[[str, str], Rights | None]
 class TokenService:
     """Answers token requests at any path, and checks the tokens it signed.
 
-    `service` is the audience, `lifetime` the seconds a token lives. `certificate` is what a registry trusts, and
-    `key` what signs.
+    `service` is the audience, `lifetime` the seconds a token lives. `certificate` is what a registry trusts.
     """
 
     def __init__(self, authenticate: Authenticate, service: str = "registry", lifetime: int = 300) -> None:
@@ -41,8 +40,8 @@ class TokenService:
         self.service = service
         self.issuer = "fleet-sandbox"
         self.lifetime = lifetime
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._certificate = _self_signed(self.key, self.issuer)
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._certificate = _self_signed(self._key, self.issuer)
 
     @property
     def certificate(self) -> bytes:
@@ -88,14 +87,14 @@ class TokenService:
             "access": access,
         }
         signed = f"{_encode(header)}.{_encode(claims)}"
-        signature = self.key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{_base64url(signature)}"
 
     def allows(self, token: str, name: str, action: str) -> bool:
         """Whether a token is ours, still lives, and allows an action on a repository."""
         signed, _, signature = token.rpartition(".")
         try:
-            self.key.public_key().verify(_bytes(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+            self._key.public_key().verify(_bytes(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
             claims: Mapping[str, Any] = json.loads(_bytes(signed.partition(".")[2]))
         except (InvalidSignature, ValueError):
             return False

@@ -11,7 +11,7 @@ from fleet.model import Address, Change, Resource, Secret, SecretRef
 from fleet.oci import Denied
 from fleet.provider import Context, RegistryImage
 from fleet.reference import ImageReference
-from fleet.sandbox.http import Fault, Response
+from fleet.sandbox.http import Fault, Request, Response, Service
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.secrets import SecretSource
 from fleet_quay import Quay
@@ -131,13 +131,27 @@ def test_a_token_is_read_back_and_never_made_anew(quay: RunningQuay) -> None:
     assert quay.loopback.count("POST", ".*/regenerate") == 0
 
 
-def test_tokens_are_not_fetched_in_lists(quay: RunningQuay) -> None:
+class Listening:
+    """A service that keeps what was answered."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.answered = b""
+
+    def handle(self, request: Request) -> Response:
+        response = self.service.handle(request)
+        self.answered += response.body
+        return response
+
+
+def test_a_read_fetches_no_token(quay: RunningQuay) -> None:
     ours = provider(quay)
     resources = ours.home(CLIMATE).resources
     apply(ours, resources)
-    quay.state.robots["example+climate-image"]["token"] = ""
+    quay.loopback.service = listening = Listening(quay.loopback.service)
     assert_at(ours, resources)
-    assert quay.loopback.count("GET", ".*/robots/climate-image") == 0
+    assert b"example+climate-image" in listening.answered
+    assert quay.state.robots["example+climate-image"]["token"].encode() not in listening.answered
 
 
 def test_a_read_costs_one_listing_of_each_and_one_request_per_image(quay: RunningQuay) -> None:
@@ -258,6 +272,7 @@ def test_a_credential_that_reaches_a_neighbour_is_refused(quay: RunningQuay) -> 
     ours = provider(quay)
     home = ours.home(CLIMATE)
     apply(ours, home.resources)
+    seed_repository(quay, "a-public-one")
     seed_repository(quay, "hidden", is_public=False, permissions={"example+climate-image": "write"})
     assert home.login is not None
     with pytest.raises(ProviderError, match="grants it pull and push on example/hidden; look at the teams"):

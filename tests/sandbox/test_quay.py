@@ -203,6 +203,16 @@ def test_the_token_service_follows_roles_teams_and_visibility(quay: RunningQuay)
     assert granted() == [["pull"], [], ["pull"]]
 
 
+def test_an_oauth_token_reaches_the_images_of_its_own_organisations_only(quay: RunningQuay) -> None:
+    quay.state.organization("others")
+    _robot(Api(quay), "climate")
+    hidden = {"description": "", "is_public": False, "last_modified": 0, "permissions": {}}
+    quay.state.repositories["others/hidden"] = hidden
+    client, login = OciClient(quay.registry_host, Http(lambda: None)), Credentials("$oauthtoken", Secret(quay.token))
+    assert client.granted("example/climate", login) == frozenset({"pull", "push"})
+    assert client.granted("others/hidden", login) == frozenset()
+
+
 def test_a_regenerated_token_replaces_the_old_one_at_once(quay: RunningQuay) -> None:
     api = Api(quay)
     old = _robot(api, "climate")
