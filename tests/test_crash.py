@@ -54,7 +54,11 @@ def copy_of(little: LittleFleet, folder: Path) -> LittleFleet:
 @pytest.mark.parametrize("group", [False, True], ids=["alone", "with git"])
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_killed_before_each_step_and_run_again_the_end_is_the_same(
-    little: LittleFleet, tmp_path_factory: pytest.TempPathFactory, shard: int, group: bool, record_property: Callable[[str, object], None]
+    little: LittleFleet,
+    tmp_path_factory: pytest.TempPathFactory,
+    shard: int,
+    group: bool,
+    record_property: Callable[[str, object], None],
 ) -> None:
     little.track("bbbbbbbbbbbb")
     scratch = tmp_path_factory.mktemp("twins")
