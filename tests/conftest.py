@@ -1,0 +1,51 @@
+"""What many tests stand on: git as on a machine of nobody, and a small fleet in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleet.sandbox.http import Loopback
+from fleet.sandbox.registry import Registry
+from tests.crash import CRASH_POINTS
+from tests.images import Image, push
+from tests.little_fleet import TAGS, LittleFleet
+
+for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
+    del os.environ[_name]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many crash points were tried and have converged; the tests record them."""
+    reports = terminalreporter.getreports("passed")
+    points = sum(value for report in reports for name, value in report.user_properties if name == CRASH_POINTS)
+    if points:
+        terminalreporter.write_line(f"crash points: {points} tried, {points} converged")
+
+
+@pytest.fixture(autouse=True)
+def _git_of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own git configuration plays no part, and no test reaches the home folder's."""
+    home = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "no-gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Loopback]:
+    """A registry that shows everybody the tags of the little fleet; tests read it and never change it."""
+    with Loopback(Registry()) as loopback:
+        for name, tags in TAGS.items():
+            for tag in tags:
+                push(f"{loopback.url}/v2/{name}", Image(labels={"tag": tag}), tag)
+        yield loopback
+
+
+@pytest.fixture
+def little(tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch) -> LittleFleet:
+    """A fleet of three hubs in the current folder: two share a line, one has its own."""
+    monkeypatch.chdir(tmp_path)
+    return LittleFleet(tmp_path, registry.host)
