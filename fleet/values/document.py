@@ -79,9 +79,14 @@ class ValuesFile:
         """What the file is called in diagnostics and in `Site.file`."""
         return self.source.name
 
+    def place(self, node: Node) -> tuple[int, int]:
+        """Line and column, counted from 1, at which a node's value starts, behind its anchor and tag."""
+        start = value_start(self.source, node)
+        return self.source.line(start), start - self.source.text.rfind("\n", 0, start)
+
     def line(self, node: Node) -> int:
-        """The line on which a node's value starts, behind its anchor and tag."""
-        return self.source.line(value_start(self.source, node))
+        """The line on which a node's value starts."""
+        return self.place(node)[0]
 
     def fault(self, node: Node, summary: str, detail: str = "") -> InputError:
         """The error for one node."""

@@ -23,6 +23,8 @@ class Site:
     path: str
     reference: ImageReference
     line: int
+    column: int
+    """Where the tag (of a map) or the string starts, counted from 1."""
     name_line: tuple[str, int] | None = None
     """File and line of a map's `name` where that is another file than the one with its `tag`."""
     is_map: bool = False
@@ -61,7 +63,7 @@ def read_image(layers: Sequence[Layer], walked: str) -> Image:
     if "{" in text or not text:
         return Image(is_set=bool(text))
     reference = _parse(file, node, text)
-    return Image(True, Site(file.name, paths.canonical(file, node, walked), reference, file.line(node)))
+    return Image(True, Site(file.name, paths.canonical(file, node, walked), reference, *file.place(node)))
 
 
 def reference_at(file: ValuesFile, node: Node) -> ImageReference | None:
@@ -91,22 +93,22 @@ def _read_map(layers: Sequence[Layer], walked: str) -> Image:
         return Image(is_set=True)
     reference = _parse(tag.file, tag.node, f"{spelled}:{tag_text}" if tag_text else spelled)
     own = next(layer.node for layer in layers if layer.file is tag.file)
-    path = _path_of_map(tag, own, spelled, walked)
+    path = _path_of_map(name, tag, own, walked)
     name_line = None
     if name.file is not tag.file:
         name_line = (name.file.name, name.file.line(name.node))
         _refuse_overridden_name(tag, own, spelled, name_line)
-    return Image(True, Site(tag.file.name, path, reference, tag.file.line(tag.node), name_line, is_map=True))
+    return Image(True, Site(tag.file.name, path, reference, *tag.file.place(tag.node), name_line, is_map=True))
 
 
-def _path_of_map(tag: Layer, own: Node, spelled: str, walked: str) -> str:
-    """The map in which the tag is defined, if that is the same image's; else the map that was walked to."""
+def _path_of_map(name: Layer, tag: Layer, own: Node, walked: str) -> str:
+    """The map in which the tag is defined, if its name is ours too; else the map that was walked to."""
     if not tag.file.parents:
         return walked
     parent = tag.file.parents[id(tag.node)]
     if parent.key == "tag" and isinstance(parent.node, MappingNode):
-        defined_for = string_of(get(tag.file, parent.node, "name"))
-        if defined_for is None or same_image(defined_for, spelled):
+        beside = get(tag.file, parent.node, "name")
+        if beside is name.node or (beside is None and name.file is not tag.file):
             return paths.canonical(tag.file, parent.node, walked)
     return paths.canonical(tag.file, own, walked)
 

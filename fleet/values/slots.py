@@ -7,7 +7,7 @@ How KubeSpawner reads a profile list: https://jupyterhub-kubespawner.readthedocs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from yaml.nodes import MappingNode, Node, SequenceNode
@@ -87,6 +87,7 @@ def _slots(layers: Sequence[Layer], prefix: str) -> dict[str, tuple[Site, ...]]:
     found: dict[str, dict[tuple[str, str], Site]] = {}
     for slot, site in _seen_by_users(default, profiles):
         found.setdefault(slot, {})[site.file, site.path] = site
+    _refuse_shared_tags(site for sites in found.values() for site in sites.values())
     return {slot: tuple(sites.values()) for slot, sites in found.items()}
 
 
@@ -103,6 +104,16 @@ def _seen_by_users(default: Site | None, profiles: Sequence[_Profile]) -> Iterat
             for choice, site in option.choices:
                 yield of_option + paths.step(choice), site
                 yield f"choices{paths.step(choice)}", site
+
+
+def _refuse_shared_tags(sites: Iterable[Site]) -> None:
+    """One tag for images of different maps (through an alias) could not follow one of them alone."""
+    first: dict[tuple[str, int, int], str] = {}
+    for site in sites:
+        path = first.setdefault((site.file, site.line, site.column), site.path)
+        if path != site.path:
+            summary = f"{site.file}:{site.line}:{site.column} is the tag of two images, {path} and {site.path}."
+            raise InputError([Diagnostic(summary, "Give each a tag of its own.")])
 
 
 def _default_image(image: Sequence[Layer], walked: str) -> Site | None:

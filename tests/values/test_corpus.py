@@ -1,0 +1,142 @@
+"""Every site of whole fleets, one at a time: the generated fleet always, a real one where the environment names it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleet.reference import ImageReference
+from fleet.values import Site, ValuesFile, edit, find_sites, is_encrypted, parse_values, read_site
+from tests.corpus import FILES, SITES, hubs_of, real_fleet, sites_of, write_corpus
+
+REAL = real_fleet()
+FLEETS = ["generated"] + (["real"] if REAL else [])
+
+
+@pytest.fixture(scope="module", params=FLEETS)
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return REAL if request.param == "real" and REAL else write_corpus(tmp_path_factory.mktemp("fleet"))
+
+
+def _events(data: bytes) -> list[tuple[object, ...]]:
+    events = yaml.parse(data, Loader=yaml.CSafeLoader)
+    return [(type(e), getattr(e, "value", None), getattr(e, "anchor", None)) for e in events]
+
+
+def _changed_lines(before: bytes, after: bytes) -> list[int]:
+    pairs = zip(before.split(b"\n"), after.split(b"\n"), strict=True)
+    return [number for number, (old, new) in enumerate(pairs, 1) if old != new]
+
+
+def test_the_sites_of_the_generated_fleet_are_those_a_reader_would_list(tmp_path: Path) -> None:
+    found = sites_of(write_corpus(tmp_path))
+    prefix = "config/clusters/"
+    assert {(f.removeprefix(prefix), path): str(site.reference) for (f, path), site in found.items()} == SITES
+
+
+def test_changing_one_tag_changes_one_line_and_one_scalar(fleet: Path) -> None:
+    sites = sites_of(fleet)
+    assert sites
+    for (file, path), site in sites.items():
+        before = (fleet / file).read_bytes()
+        wanted = site.reference._replace(tag="0123456789ab")
+        after = edit(file, before, {path: wanted})
+        assert read_site(parse_values(file, after), path) in (wanted, wanted._replace(name=""))
+        differing = [(a, b) for a, b in zip(_events(before), _events(after), strict=True) if a != b]
+        assert len(differing) == 1, site
+        if len(before.splitlines()) == len(after.splitlines()):
+            assert _changed_lines(before, after) == [site.line], site
+
+
+def test_only_a_block_scalar_takes_more_than_one_line(fleet: Path) -> None:
+    several = [
+        site
+        for (file, path), site in sites_of(fleet).items()
+        if (before := (fleet / file).read_bytes()).count(b"\n")
+        != edit(file, before, {path: site.reference._replace(tag="0123456789ab")}).count(b"\n")
+    ]
+    assert [site.reference.name for site in several] == ([] if fleet == REAL else ["quay.io/cirt/scipy-xarray"])
+
+
+@pytest.mark.parametrize("tag", ["178819e05792", "949086545647", "2026-06-29"])
+def test_a_tag_that_could_be_a_number_or_a_date_still_reads_as_this_tag(fleet: Path, tag: str) -> None:
+    for (file, path), site in sites_of(fleet).items():
+        after = edit(file, (fleet / file).read_bytes(), {path: site.reference._replace(tag=tag)})
+        found = read_site(parse_values(file, after), path)
+        assert found is not None
+        assert found.tag == tag
+
+
+def test_writing_what_stands_there_changes_no_byte(fleet: Path) -> None:
+    for (file, path), site in sites_of(fleet).items():
+        before = (fleet / file).read_bytes()
+        assert edit(file, before, {path: site.reference}) == before
+
+
+def test_all_sites_of_a_file_change_in_one_edit(fleet: Path) -> None:
+    by_file: dict[str, dict[str, ImageReference]] = {}
+    for (file, path), site in sites_of(fleet).items():
+        by_file.setdefault(file, {})[path] = site.reference._replace(tag="0123456789ab")
+    for file, edits in by_file.items():
+        before = (fleet / file).read_bytes()
+        one_by_one = before
+        for path, wanted in edits.items():
+            one_by_one = edit(file, one_by_one, {path: wanted})
+        assert edit(file, before, edits) == one_by_one
+
+
+def test_one_line_serves_every_hub_that_inherits_it(tmp_path: Path) -> None:
+    hubs = hubs_of(write_corpus(tmp_path))
+    shared = ("config/clusters/colleges/common.values.yaml", "jupyterhub.singleuser.image")
+    served = [name for name, files in hubs.items() if shared in _default(files)]
+    assert served == ["colleges-east"]  # staging, north and west have their own say, south's profiles never use it
+
+
+def _default(files: Sequence[ValuesFile]) -> list[tuple[str, str]]:
+    return [(site.file, site.path) for site in find_sites(files).get("default", ())]
+
+
+def test_encrypted_files_are_never_read(tmp_path: Path) -> None:
+    hubs = hubs_of(write_corpus(tmp_path))
+    assert any(is_encrypted(name) for name in FILES)
+    assert not any(is_encrypted(file.name) for files in hubs.values() for file in files)
+
+
+def test_two_linked_places_change_on_exactly_two_lines() -> None:
+    before = FILES["colleges/hubs/south.values.yaml"]
+    image = "us-docker.example.dev/colleges/user-images/workshop-gpu-image"
+    choice = "jupyterhub.singleuser.profileList[workshop].kubespawner_override.image"
+    edits = {
+        choice: ImageReference(image, "0123456789ab"),
+        "jupyterhub.prePuller.extraImages.workshop": ImageReference(image, "0123456789ab"),
+    }
+    assert len(_changed_lines(before, edit("south.yaml", before, edits))) == 2
+
+
+def test_a_python_script_in_a_chart_is_no_place_for_an_edit() -> None:
+    script = b"".join(b'      options["image"] = "a/b:v%d"\n' % number for number in range(1800))
+    before = b"hub:\n  extraConfig:\n    x: |\n" + script + b'singleuser:\n  image:\n    name: a/b\n    tag: "v7"\n'
+    after = edit("values.yaml", before, {"singleuser.image": ImageReference("a/b", "v8")})
+    assert _changed_lines(before, after) == [1807]
+    assert after.endswith(b'tag: "v8"\n')
+
+
+@pytest.mark.skipif(REAL is None, reason="the counts of one real fleet; their meaning is tested above")
+def test_the_counts_of_the_real_fleet() -> None:
+    assert REAL is not None
+    hubs = {name: find_sites(files) for name, files in hubs_of(REAL).items()}
+    sites = {(s.file, s.path): s for slots in hubs.values() for found in slots.values() for s in found}
+    assert (len(hubs), len(sites), len({file for file, _ in sites})) == (171, 302, 72)
+    assert Counter(_form(site) for site in sites.values()) == {"A": 22, "B": 274, "C": 6}
+    common = "config/clusters/cloudbank/common.values.yaml"
+    assert sum(slots["default"][0].file == common for slots in hubs.values() if "default" in slots) == 71
+
+
+def _form(site: Site) -> str:
+    if site.path.endswith("singleuser.image"):
+        return "A"
+    return "B" if ".choices" in site.path else "C"
