@@ -31,9 +31,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, StringConstraints
 
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
@@ -93,6 +93,7 @@ __all__ = [
     "Spec",
     "TryAgain",
     "Unsure",
+    "Url",
     "blob_id",
     "host_of",
     "is_loopback",
@@ -100,6 +101,11 @@ __all__ = [
     "one_by_one",
     "split_host",
 ]
+
+URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+
+Url = Annotated[str, StringConstraints(pattern=URL)]
+"""An http:// or https:// address without login, query or fragment, as a field of settings."""
 
 Reveal = Callable[[SecretRef], Secret]
 """Hands out a secret at the moment of use."""

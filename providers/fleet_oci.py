@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from fleet.provider import (
     Address,
@@ -28,6 +28,7 @@ from fleet.provider import (
     SecretRef,
     SecretSource,
     Settings,
+    Url,
     host_of,
     is_name,
     split_host,
@@ -47,6 +48,12 @@ class OwnLogin(Frozen):
     password: SecretSource = Field(description="Where the password is found.")
 
 
+def _without_path(url: str) -> str:
+    if url.rstrip("/").count("/") > 2:
+        raise ValueError(f"a registry is served at the root of its host; write `namespace:` for what follows in {url}")
+    return url
+
+
 def _not_keyless(value: object) -> object:
     if value == "keyless":
         raise ValueError("fleet knows no keyless push for this registry; write a login {username: …, password: …}")
@@ -59,7 +66,7 @@ class OciSettings(Settings):
     model_config = ConfigDict(strict=True)
 
     type: Literal["oci"] = Field(description="Any OCI distribution registry.")
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s@?#]+/?$")] = Field(
+    url: Annotated[Url, AfterValidator(_without_path)] = Field(
         description="Where the registry is served; its host is the first part of its images' names."
     )
     namespace: Text | None = Field(default=None, description="What stands before each image's name.")

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from fleet.model import Frozen
+from fleet.provider import URL
 
 Keys = tuple[str | int, ...]
 """A place in fleet.yaml: the keys and list positions that lead there."""
@@ -49,7 +50,6 @@ KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
 SOURCE_REPOSITORY = r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$"
 UPSTREAM = r"^[a-z0-9]([a-z0-9._:/-]|[A-Z])*[a-z0-9]$"
 TAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
-URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 BRANCH = r"^[^\s~^:?*\[\\-][^\s~^:?*\[\\]*$"
 PLATFORM = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
 SLOT = r"^(default|choices\.[^\s.]\S*|profiles\.[^\s.]+(\.[^\s.]+\.\S+)?)$"
@@ -85,7 +85,6 @@ WORDS = {
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=40)]
 Key = Annotated[str, StringConstraints(pattern=KEY, max_length=100)]
 SourceRepository = Annotated[str, StringConstraints(pattern=SOURCE_REPOSITORY)]
-Url = Annotated[str, StringConstraints(pattern=URL)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 

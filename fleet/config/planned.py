@@ -66,24 +66,6 @@ class GitHub(Settings):
     base_url: Url | None = Field(default=None, description="The REST API of an Enterprise Server.")
 
 
-class Quay(Settings):
-    """quay.io, or a self-hosted Quay."""
-
-    type: Literal["quay"] = Field(description="Quay.")
-    namespace: Text = Field(description="The organisation that holds the repositories.")
-    url: Url = Field(default="https://quay.io", description="Where Quay is served.")
-    auth: TokenAuth = Field(description="An OAuth token of the organisation (repo:create, repo:admin, org:admin).")
-
-
-class Oci(Settings):
-    """Any registry that speaks the OCI distribution protocol."""
-
-    type: Literal["oci"] = Field(description="Any OCI distribution registry.")
-    url: Url = Field(description="Where the registry is served; its host is the first part of its images' names.")
-    namespace: Text | None = Field(default=None, description="What stands before each image's name.")
-    auth: LoginAuth | None = Field(default=None, description="The login for reading; absent: anonymous.")
-
-
 class Ecr(Settings):
     """Amazon Elastic Container Registry, private."""
 
@@ -162,8 +144,6 @@ class DockerHub(Settings):
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
         "github": GitHub,
-        "quay": Quay,
-        "oci": Oci,
         "ecr": Ecr,
         "gar": ArtifactRegistry,
         "gcr": Gcr,

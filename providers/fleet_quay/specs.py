@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
-from fleet.provider import Frozen, Owned, SecretSource, Settings
+from fleet.provider import Frozen, Owned, SecretSource, Settings, Url
 
 MARK = "managed by fleet "
 """Begins the last line of a description; the fleet's name follows."""
@@ -48,9 +48,7 @@ class QuaySettings(Settings):
     namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$")] = Field(
         description="The organisation that holds the repositories."
     )
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s@?#]+/?$")] = Field(
-        default="https://quay.io", description="Where Quay is served."
-    )
+    url: Url = Field(default="https://quay.io", description="Where Quay is served.")
     auth: TokenAuth = Field(description="An OAuth token of the organisation (repo:create, repo:admin, org:admin).")
     push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
         default=None, description="An own login that builds push with; absent: a robot for each image."

@@ -93,7 +93,7 @@ MISTAKES = {
     "push": (QUAY + ", push: keyles}\n", "4:67", 'push is "keyles", which is neither keyless nor a login'),
     "push login": (QUAY + ", push: {username: u, pasword: {env: X}}}\n", "4:81", 'Did you mean "password"?'),
     "rotate": (QUAY + ", rotate: 3 months}\n", "4:69", '"3 months" is not a number of days, such as 90d'),
-    "rotate an own login": (QUAY + ", rotate: 9d, push: keyless}\n", "4:69", "rotate is for credentials that fleet issues"),
+    "rotate an own login": (QUAY + ", rotate: 9d, push: keyless}\n", "4:79", "fleet has no keyless push for Quay"),
     "shared in words": (HEAD + "registries: {g: {type: gar, project: p, location: l, repository: r}}\n", "3:66", 'write repository: "{image}", or say shared: true'),
     "two secrets": (QUAY.replace("env: T", "env: T, file: f") + "}\n", "4:50", "write exactly one of env, file and exec"),
     "reserved name": (HEAD + "registries: {hub: {type: oci, url: https://r}}\n", "3:14", '"hub" begins other addresses'),
