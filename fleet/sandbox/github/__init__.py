@@ -1,0 +1,43 @@
+"""A GitHub for one's own machine: REST, GraphQL, git over HTTP and Actions, with real git objects behind them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleet.sandbox.github.limits import Limits
+from fleet.sandbox.github.service import GitHub
+from fleet.sandbox.github.state import State
+from fleet.sandbox.http import Loopback
+
+__all__ = ["Limits", "Sandbox", "State", "serve_github"]
+
+
+class Sandbox:
+    """A running sandbox GitHub; a context manager. Tests reach into `state`, `limits`, and `loopback.faults`."""
+
+    def __init__(self, service: GitHub, port: int) -> None:
+        self.service = service
+        self.state = service.state
+        self.limits = service.meter.limits
+        self.loopback = Loopback(service, port)
+
+    @property
+    def url(self) -> str:
+        """Where the API answers; GraphQL is under `/graphql`."""
+        return self.loopback.url
+
+    def close(self) -> None:
+        """Stop serving and end what runs beside."""
+        self.loopback.close()
+        self.service.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def serve_github(folder: Path, port: int = 0, *, limits: Limits | None = None) -> Sandbox:
+    """Serve a sandbox GitHub on 127.0.0.1, its git objects under `folder`; `port` 0 picks a free one."""
+    return Sandbox(GitHub(State(folder), limits or Limits()), port)
