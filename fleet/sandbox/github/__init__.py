@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fleet.sandbox.github.limits import Limits
 from fleet.sandbox.github.service import GitHub
 from fleet.sandbox.github.state import State
 from fleet.sandbox.http import Loopback
+from fleet.sandbox.push import Registries
 
 __all__ = ["Limits", "Sandbox", "State", "serve_github"]
 
 
 class Sandbox:
-    """A running sandbox GitHub; a context manager. Tests reach into `state`, `limits`, and `loopback.faults`."""
+    """A running sandbox GitHub; a context manager. Tests reach into `state`, `actions`, `limits` and `loopback`."""
 
     def __init__(self, service: GitHub, port: int) -> None:
         self.service = service
         self.state = service.state
+        self.actions = service.actions
         self.limits = service.meter.limits
         self.loopback = Loopback(service, port)
 
@@ -38,6 +41,11 @@ class Sandbox:
         self.close()
 
 
-def serve_github(folder: Path, port: int = 0, *, limits: Limits | None = None) -> Sandbox:
-    """Serve a sandbox GitHub on 127.0.0.1, its git objects under `folder`; `port` 0 picks a free one."""
-    return Sandbox(GitHub(State(folder), limits or Limits()), port)
+def serve_github(
+    folder: Path, port: int = 0, *, limits: Limits | None = None, registries: Mapping[str, str] | None = None
+) -> Sandbox:
+    """Serve a sandbox GitHub on 127.0.0.1, its git objects under `folder`; `port` 0 picks a free one.
+
+    Builds push over plain HTTP to registries on loopback, and to the hosts that `registries` gives an address for.
+    """
+    return Sandbox(GitHub(State(folder), limits or Limits(), Registries(registries or {})), port)

@@ -156,6 +156,10 @@ class Repository:
     allowed_patterns: tuple[str, ...] = ()
     rulesets: dict[int, Ruleset] = field(default_factory=dict)
     protection: dict[str, Protection] = field(default_factory=dict)
+    workflows: dict[str, WorkflowRecord] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    builds: Behaviour | None = None
+    """What becomes of this repository's runs, where it differs from the sandbox's setting."""
 
     @property
     def full_name(self) -> str:
@@ -184,6 +188,75 @@ class Push:
     actor: Account
 
 
+Behaviour = Literal["run", "queue", "hang", "fail", "cancel", "green"]
+"""What becomes of a run: it really runs; it never starts; it starts and never ends; it fails; it is cancelled; or it
+succeeds without having pushed anything."""
+
+
+@dataclass(slots=True)
+class StepRun:
+    """One step of a job as it ran; `message` says why it failed, for people: it holds no secret."""
+
+    number: int
+    name: str
+    status: Literal["queued", "in_progress", "completed"] = "queued"
+    conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    message: str = ""
+
+
+@dataclass(slots=True)
+class JobRun:
+    """One job of a run as it ran."""
+
+    id: int
+    job: str
+    name: str
+    labels: tuple[str, ...]
+    created_at: datetime
+    steps: list[StepRun]
+    status: Literal["queued", "in_progress", "completed"] = "queued"
+    conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class WorkflowRecord:
+    """A workflow file that has been seen in a repository."""
+
+    id: int
+    path: str
+    created_at: datetime
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a workflow at a commit."""
+
+    id: int
+    repository: Repository
+    workflow: WorkflowRecord
+    name: str
+    number: int
+    check_suite: int
+    event: str
+    ref: str
+    head_sha: str
+    actor: Account
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime
+    veil: Veil
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+    status: Literal["queued", "in_progress", "completed"] = "queued"
+    conclusion: str | None = None
+    jobs: list[JobRun] = field(default_factory=list)
+    message: str = ""
+
+
 @dataclass(slots=True)
 class Settings:
     """How the sandbox behaves where GitHub's behaviour varies; tests change it at any time."""
@@ -196,3 +269,5 @@ class Settings:
     """When a created repository is found."""
     run_lag: Lag = field(default_factory=Lag)
     """When a run shows in lists after the push that started it."""
+    builds: Behaviour = "run"
+    """What becomes of runs."""

@@ -9,16 +9,28 @@ from dataclasses import replace
 from itertools import chain, count
 
 from fleet.sandbox.github import githttp
+from fleet.sandbox.github.actions.engine import Actions
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.errors import ApiError, not_found, unsupported
 from fleet.sandbox.github.limits import Limits, Meter, Resource
 from fleet.sandbox.github.model import Repository
-from fleet.sandbox.github.rest import accounts, contents, gitdata, ratelimit, refs, repositories, rules, secrets
+from fleet.sandbox.github.rest import (
+    accounts,
+    actions,
+    contents,
+    gitdata,
+    ratelimit,
+    refs,
+    repositories,
+    rules,
+    secrets,
+)
 from fleet.sandbox.github.rights import Actor, authenticate
 from fleet.sandbox.github.state import State
 from fleet.sandbox.http import WRITES, Request, Response
+from fleet.sandbox.push import Registries
 
-_PARTS = (accounts, repositories, refs, gitdata, rules, contents, secrets)
+_PARTS = (accounts, repositories, refs, gitdata, rules, contents, secrets, actions)
 _REPOSITORY = re.compile(r"/repos/([^/]+)/([^/]+)(/.*)?")
 _BY_ID = re.compile(r"/repositories/(\d+)(/.*)?")
 _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
@@ -28,22 +40,24 @@ _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
 class GitHub:
     """Answers GitHub's REST and GraphQL requests, and git's own over HTTP."""
 
-    def __init__(self, state: State, limits: Limits) -> None:
+    def __init__(self, state: State, limits: Limits, registries: Registries) -> None:
         self.state = state
+        self.actions = Actions(state, registries)
         self.meter = Meter(state.clock, limits)
         self._routes = [(route.pattern(), route) for route in chain.from_iterable(part.ROUTES for part in _PARTS)]
         self._request_ids = count(1)
 
     def close(self) -> None:
         """End what runs beside the service."""
+        self.actions.close()
         self.state.close()
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         with self.state.lock:
-            if githttp.is_git(request):
-                return githttp.handle(self.state, request)
-            return self._handle(request)
+            response = githttp.handle(self.state, request) if githttp.is_git(request) else self._handle(request)
+            self.actions.wake()
+            return response
 
     def _handle(self, request: Request) -> Response:
         headers = {"x-github-request-id": f"FLEET:{next(self._request_ids):X}", "x-github-media-type": "github.v3"}

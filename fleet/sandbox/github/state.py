@@ -13,7 +13,7 @@ from typing import Literal
 from fleet.sandbox.github import gitstore
 from fleet.sandbox.github.clock import Clock, Veil
 from fleet.sandbox.github.gitstore import GitStore
-from fleet.sandbox.github.model import EVERYTHING, Account, Level, Pending, Push, Repository, Settings, Token
+from fleet.sandbox.github.model import EVERYTHING, Account, Level, Pending, Push, Repository, Run, Settings, Token
 from fleet.sandbox.github.objects import Commit, Person, write_files
 
 
@@ -29,6 +29,7 @@ class State:
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[int, Repository] = {}
         self.pushes: list[Push] = []
+        self.queued: list[Run] = []
         self._names: dict[str, int] = {}
         self._ids = count(1001)
 
