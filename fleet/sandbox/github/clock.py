@@ -68,6 +68,11 @@ class Veil:
         return nothing_to_wait_for or looked_enough or waited_enough
 
 
+def from_seconds(seconds: float) -> datetime:
+    """A moment from seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def stamp(moment: datetime) -> str:
     """A moment as GitHub writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -271,3 +271,7 @@ class Settings:
     """When a run shows in lists after the push that started it."""
     builds: Behaviour = "run"
     """What becomes of runs."""
+    graphql_broken: set[str] = field(default_factory=set)
+    """Repositories, by full name in lower case, that GraphQL answers with null and an error."""
+    graphql_most_repositories: int | None = None
+    """How many repositories GraphQL looks up in one query before the rest are null with an error."""

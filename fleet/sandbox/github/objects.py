@@ -160,6 +160,11 @@ def edit_tree(store: GitStore, base: str | None, changes: Mapping[str, Entry | N
     return write_tree(store, tree) if tree else None
 
 
+def is_path(path: str) -> bool:
+    """Whether git takes this as the path of a file in a tree."""
+    return all(part not in ("", ".", "..") and part.lower() != ".git" for part in path.split("/"))
+
+
 def find(store: GitStore, tree: str, path: str) -> Entry | None:
     """What lies at a path under a tree, or None; an empty path is the tree itself."""
     entry = Entry("040000", tree)

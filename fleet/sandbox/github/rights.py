@@ -49,6 +49,11 @@ class Actor:
     account: Account | None
     token: Token | None
 
+    @property
+    def client(self) -> str:
+        """Whom rate limits count: all tokens of one person together; empty for strangers."""
+        return self.account.login if self.account else ""
+
     def require_account(self) -> Account:
         """The person behind the token; raises 401."""
         if self.account is None:

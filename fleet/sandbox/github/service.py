@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain, count
 
-from fleet.sandbox.github import githttp
+from fleet.sandbox.github import githttp, graphql
 from fleet.sandbox.github.actions.engine import Actions
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.errors import ApiError, not_found, unsupported
@@ -64,7 +64,7 @@ class GitHub:
         client = ""
         try:
             actor = authenticate(self.state, request)
-            client = actor.token.owner if actor.token else ""
+            client = actor.client
             headers |= _scopes(actor)
             response = self._answer(request, actor, client)
         except ApiError as error:
@@ -76,6 +76,8 @@ class GitHub:
         if request.path == "/rate_limit":
             return ratelimit.get(self.meter, client)
         resource = _resource(request)
+        if resource == "graphql":
+            return self._answer_graphql(request, actor)
         self.meter.charge(client, resource)
         self.meter.spend_points(client, resource, writes=request.method in WRITES)
         response = self._route(request, actor)
@@ -84,6 +86,17 @@ class GitHub:
             if response.status == 304:
                 self.meter.refund(client, resource)
         return response
+
+    def _answer_graphql(self, request: Request, actor: Actor) -> Response:
+        if request.method != "POST":
+            raise unsupported(f"the route {request.method} {request.path}")
+        actor.require_account()
+        try:
+            self.meter.charge(actor.client, "graphql", graphql.price(request).points)
+        except ApiError:
+            return graphql.rate_limited()
+        self.meter.spend_points(actor.client, "graphql", writes=graphql.is_mutation(request))
+        return graphql.handle(self.state, self.meter, request, actor)
 
     def _route(self, request: Request, actor: Actor) -> Response:
         _check_media_type(request)

@@ -19,6 +19,7 @@ from fleet.sandbox.github.objects import (
     edit_tree,
     find,
     history,
+    is_path,
     read_commit,
     read_tree,
     write_tree,
@@ -80,6 +81,8 @@ def put_contents(call: Call) -> Response:
     """PUT /repos/{owner}/{repo}/contents/{path}: creates a file, or changes the one with the blob `sha`."""
     fields = call.body({"message": str, "content": str, "sha": str, "branch": str}, ["message", "content"])
     data, path = decoded(fields["content"]), call.params["path"]
+    if not is_path(path):
+        raise ApiError(422, "path contains a malformed path component")
     existing = _existing(call, fields)
     _check_sha(path, existing, fields.get("sha"))
     entry = Entry(existing.mode if existing else "100644", call.state.store.write("blob", data))

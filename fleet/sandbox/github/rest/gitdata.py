@@ -23,6 +23,7 @@ from fleet.sandbox.github.objects import (
     Person,
     Tree,
     edit_tree,
+    is_path,
     read_commit,
     read_tree,
     walk,
@@ -152,8 +153,7 @@ def _change(call: Call, line: Mapping[str, Any]) -> tuple[str, Entry | None]:
         if name not in _ENTRY:
             raise unsupported(f"the field {name!r} of a tree's entry")
     path, mode = line.get("path", ""), line.get("mode", "100644")
-    parts = path.split("/")
-    if not path or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+    if not is_path(path):
         raise ApiError(422, "tree.path contains a malformed path component")
     if mode not in MODES:
         raise ApiError(422, "Must supply a valid tree.mode")
