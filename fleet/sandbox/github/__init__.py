@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fleet.sandbox.github.limits import Limits
+from fleet.sandbox.github.pushes import commit_files
 from fleet.sandbox.github.service import GitHub
 from fleet.sandbox.github.state import State
 from fleet.sandbox.http import Loopback
@@ -28,6 +29,13 @@ class Sandbox:
     def url(self) -> str:
         """Where the API answers; GraphQL is under `/graphql`."""
         return self.loopback.url
+
+    def commit(self, full_name: str, files: Mapping[str, bytes | str | None], message: str = "A change") -> str:
+        """Commit to a repository's default branch behind the client's back; None removes a file. Returns the id."""
+        with self.state.lock:
+            oid = commit_files(self.state, self.state.repository(full_name), files, message)
+            self.actions.wake()
+            return oid
 
     def close(self) -> None:
         """Stop serving and end what runs beside."""

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import zlib
 from collections.abc import Mapping
@@ -38,14 +39,14 @@ class Object:
 
 
 class GitStore:
-    """Bare repositories under one folder, with one object database; closed by `close`."""
+    """Bare repositories with one object database, in a new folder under `parent` that `close` removes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._skeleton = folder / "skeleton.git"
+    def __init__(self, parent: Path) -> None:
+        parent.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="git-", dir=parent))
+        self._skeleton = self.folder / "skeleton.git"
         self._objects = self._skeleton / "objects"
-        folder.mkdir(parents=True, exist_ok=True)
-        _git(folder, "init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(self._skeleton))
+        _git(self.folder, "init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(self._skeleton))
         for name, value in {"http.receivepack": "true", "gc.auto": "0", "receive.autogc": "false"}.items():
             _git(self._skeleton, "config", name, value)
         self._reader = _Reader(self._skeleton)
@@ -53,8 +54,9 @@ class GitStore:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """End the process that reads objects."""
+        """End the process that reads objects, and remove everything: what the sandbox knew of it is gone too."""
         self._reader.close()
+        shutil.rmtree(self.folder)
 
     def create(self, name: str, default_branch: str) -> Path:
         """Make an empty bare repository and return its folder."""

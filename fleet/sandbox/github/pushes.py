@@ -11,7 +11,17 @@ from fleet.sandbox.github import gitstore
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.gitstore import ZERO
 from fleet.sandbox.github.model import Account, Push, Repository, Ruleset
-from fleet.sandbox.github.objects import Commit, Person, changed_paths, find, is_ancestor, read_commit
+from fleet.sandbox.github.objects import (
+    Commit,
+    Entry,
+    Person,
+    changed_paths,
+    edit_tree,
+    find,
+    is_ancestor,
+    read_commit,
+    write_tree,
+)
 from fleet.sandbox.github.rights import Actor, Need
 from fleet.sandbox.github.state import State
 
@@ -191,3 +201,18 @@ def commit(state: State, account: Account, tree: str, parents: Sequence[str], me
     who = person(state, account)
     signature = GITHUB_SIGNATURE if signed else ""
     return state.store.write("commit", Commit(tree, tuple(parents), who, who, message, signature).encode())
+
+
+def commit_files(state: State, repository: Repository, files: Mapping[str, bytes | str | None], message: str) -> str:
+    """Change the default branch behind everybody's back, as its owner would by git; None removes a file."""
+    store, head = state.store, repository.head
+    contents = {path: data.encode() if isinstance(data, str) else data for path, data in files.items()}
+    changes = {
+        path: None if data is None else Entry("100644", store.write("blob", data)) for path, data in contents.items()
+    }
+    tree = edit_tree(store, read_commit(store, head).tree if head else None, changes) or write_tree(store, {})
+    oid = commit(state, repository.owner, tree, [head] if head else [], message, signed=False)
+    move = Move(f"refs/heads/{repository.default_branch}", head or ZERO, oid)
+    state.move_ref(repository, move.ref, move.new, move.old)
+    pushed(state, repository.owner, repository, move)
+    return oid

@@ -158,7 +158,7 @@ def _scopes(actor: Actor) -> Mapping[str, str]:
 def _check_media_type(request: Request) -> None:
     accept = request.headers.get("accept", "")
     for form in _OTHER_FORMS:
-        if re.search(rf"vnd\.github\.(v3\.)?{form}\b", accept):
+        if re.search(rf"vnd\.github\.(v3\.)?{form}(?![\w-])", accept):
             raise unsupported(f"the media type {accept!r}")
 
 

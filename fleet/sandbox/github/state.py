@@ -142,6 +142,11 @@ class State:
         repository.name = name
         self._names[repository.full_name.lower()] = repository.id
 
+    def transfer_repository(self, repository: Repository, owner: Account) -> None:
+        """Give a repository to another owner; its old name leads to it."""
+        repository.owner = owner
+        self._names[repository.full_name.lower()] = repository.id
+
     def delete_repository(self, repository: Repository) -> None:
         """Take a repository away; its objects stay in the common database."""
         del self.repositories[repository.id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -105,6 +106,30 @@ def test_one_signed_commit_of_many_files_if_the_branch_has_not_moved(sandbox: Sa
     assert stale["data"] == {"createCommitOnBranch": None}
     assert [error["type"] for error in stale["errors"]] == ["STALE_DATA"]
     assert head(sandbox) == made["commit"]["oid"]
+
+
+def test_of_many_commits_at_once_exactly_one_lands(sandbox: Sandbox, http: httpx.Client) -> None:
+    old = head(sandbox)
+
+    def attempt(number: int) -> str:
+        body = {"query": COMMIT, "variables": {"input": change(old, {f"{number}.txt": "x"})}}
+        errors = http.post("/graphql", json=body).json().get("errors", [{"type": "landed"}])
+        kind: str = errors[0]["type"]
+        return kind
+
+    with ThreadPoolExecutor(8) as pool:
+        kinds = sorted(pool.map(attempt, range(8)))
+    assert kinds == ["STALE_DATA"] * 7 + ["landed"]
+    commits = http.get("/repos/example-org/template/commits").json()
+    assert [one["sha"] for one in commits] == [head(sandbox), old]
+
+
+def test_a_branch_that_moves_behind_ones_back_makes_the_commit_stale(sandbox: Sandbox, ask: Ask) -> None:
+    old = head(sandbox)
+    theirs = sandbox.commit("example-org/template", {"theirs.txt": "x", "environment.yml": None})
+    assert ask(COMMIT, input=change(old, {"ours.txt": "x"}))["errors"][0]["type"] == "STALE_DATA"
+    assert head(sandbox) == theirs
+    assert "errors" not in ask(COMMIT, input=change(theirs, {"ours.txt": "x"}))
 
 
 def test_a_commit_by_graphql_is_verified(sandbox: Sandbox, ask: Ask, http: httpx.Client) -> None:

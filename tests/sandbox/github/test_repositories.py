@@ -101,6 +101,14 @@ def test_a_renamed_repository_leads_reads_on_and_does_not_take_writes(ada: Githu
     assert ada.get_repo("example-org/old").full_name == "example-org/old"
 
 
+def test_a_transferred_repository_is_found_at_its_new_owner(sandbox: Sandbox, ada: Github, http: httpx.Client) -> None:
+    sandbox.state.create_organization("other-org", admins=["ada"])
+    ada.get_organization("example-org").create_repo("image")
+    sandbox.state.transfer_repository(sandbox.state.repository("example-org/image"), sandbox.state.account("other-org"))
+    assert http.get("/repos/example-org/image").status_code == 301
+    assert ada.get_repo("example-org/image").full_name == "other-org/image"
+
+
 def test_an_archived_repository_takes_no_writes_until_it_is_unarchived(ada: Github) -> None:
     repository = ada.get_organization("example-org").create_repo("image", auto_init=True)
     repository.edit(archived=True)
