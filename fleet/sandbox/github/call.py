@@ -15,6 +15,9 @@ from fleet.sandbox.github.rights import Actor, Need
 from fleet.sandbox.github.state import State
 from fleet.sandbox.http import Request, Response
 
+Fields = Mapping[str, type | tuple[type, ...]]
+"""The fields that a body may have, and their types."""
+
 PAGING = frozenset({"page", "per_page"})
 
 
@@ -39,7 +42,7 @@ class Call:
         assert self.found is not None
         return self.found
 
-    def body(self, known: Mapping[str, type | tuple[type, ...]], required: Collection[str] = ()) -> dict[str, Any]:
+    def body(self, known: Fields, required: Collection[str] = ()) -> dict[str, Any]:
         """The body's fields; raises 400 for no JSON, 501 for a field unknown here, 422 for a wrong type or a gap."""
         try:
             fields = self.request.json()

@@ -142,6 +142,15 @@ def set_head(bare: Path, branch: str) -> None:
     _git(bare, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
 
 
+def merge_trees(bare: Path, ours: str, theirs: str) -> str | None:
+    """The tree that merging two commits makes, by git's own merge; None when they conflict."""
+    command = ["git", "merge-tree", "--write-tree", "--no-messages", ours, theirs]
+    done = subprocess.run(command, cwd=bare, env=environment(), capture_output=True, check=False)
+    if done.returncode > 1:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return done.stdout.decode().split()[0] if done.returncode == 0 else None
+
+
 def valid_ref(ref: str) -> bool:
     """Whether git takes this as a ref's full name."""
     done = subprocess.run(["git", "check-ref-format", ref], capture_output=True, check=False)

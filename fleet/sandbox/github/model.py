@@ -158,6 +158,8 @@ class Repository:
     protection: dict[str, Protection] = field(default_factory=dict)
     workflows: dict[str, WorkflowRecord] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    pulls: dict[int, Pull] = field(default_factory=dict)
+    statuses: list[Status] = field(default_factory=list)
     builds: Behaviour | None = None
     """What becomes of this repository's runs, where it differs from the sandbox's setting."""
 
@@ -186,6 +188,69 @@ class Push:
     old: str
     new: str
     actor: Account
+
+
+@dataclass(slots=True)
+class Comment:
+    """A comment on a pull request."""
+
+    id: int
+    author: Account
+    body: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class Pull:
+    """A pull request between two branches of one repository; `head_sha` stays when the branch is gone."""
+
+    id: int
+    number: int
+    author: Account
+    title: str
+    body: str | None
+    head: str
+    base: str
+    head_sha: str
+    base_sha: str
+    created_at: datetime
+    updated_at: datetime
+    draft: bool = False
+    state: Literal["open", "closed"] = "open"
+    closed_at: datetime | None = None
+    merged_by: Account | None = None
+    merge_sha: str | None = None
+    comments: list[Comment] = field(default_factory=list)
+
+    @property
+    def merged(self) -> bool:
+        """Whether it was merged."""
+        return self.merged_by is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PullEvent:
+    """Something happened to a pull request that workflows may wait for."""
+
+    repository: Repository
+    pull: Pull
+    action: Literal["opened", "synchronize", "reopened"]
+    actor: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A commit's status in one context; the newest of a context counts."""
+
+    id: int
+    sha: str
+    state: str
+    context: str
+    description: str | None
+    target_url: str | None
+    creator: Account
+    created_at: datetime
 
 
 Behaviour = Literal["run", "queue", "hang", "fail", "cancel", "green"]
@@ -243,7 +308,10 @@ class Run:
     check_suite: int
     event: str
     ref: str
+    head_branch: str
     head_sha: str
+    sha: str
+    """What is checked out: the head, or the merge commit of a pull request."""
     actor: Account
     created_at: datetime
     updated_at: datetime

@@ -89,7 +89,7 @@ def push(state: State, actor: Actor, repository: Repository, move: Move) -> None
 
 def pushed(state: State, account: Account, repository: Repository, move: Move) -> None:
     """Tell Actions that a ref has moved."""
-    state.pushes.append(Push(repository, move.ref, move.old, move.new, account))
+    state.events.append(Push(repository, move.ref, move.old, move.new, account))
 
 
 def check(state: State, actor: Actor, repository: Repository, move: Move) -> None:

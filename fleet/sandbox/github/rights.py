@@ -15,6 +15,9 @@ from fleet.sandbox.github.model import Account, Level, Repository, Role, Token
 from fleet.sandbox.github.state import State
 from fleet.sandbox.http import Request
 
+_OPEN = {"metadata=read", "contents=read", "actions=read", "pull_requests=read", "statuses=read"}
+"""What anybody may read of a public repository."""
+
 _RANK = {"read": 1, "write": 2, "admin": 3}
 
 
@@ -101,7 +104,7 @@ class Actor:
         """Refuse in GitHub's way unless the token and the person may do this here."""
         if not self.sees(repository):
             raise not_found()
-        if not repository.private and str(need) in ("metadata=read", "contents=read", "actions=read"):
+        if not repository.private and str(need) in _OPEN:
             return
         self.require_account()
         role = self.role_on(repository)

@@ -13,7 +13,18 @@ from typing import Literal
 from fleet.sandbox.github import gitstore
 from fleet.sandbox.github.clock import Clock, Veil
 from fleet.sandbox.github.gitstore import GitStore
-from fleet.sandbox.github.model import EVERYTHING, Account, Level, Pending, Push, Repository, Run, Settings, Token
+from fleet.sandbox.github.model import (
+    EVERYTHING,
+    Account,
+    Level,
+    Pending,
+    PullEvent,
+    Push,
+    Repository,
+    Run,
+    Settings,
+    Token,
+)
 from fleet.sandbox.github.objects import Commit, Person, write_files
 
 
@@ -28,7 +39,7 @@ class State:
         self.accounts: dict[str, Account] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[int, Repository] = {}
-        self.pushes: list[Push] = []
+        self.events: list[Push | PullEvent] = []
         self.queued: list[Run] = []
         self._names: dict[str, int] = {}
         self._ids = count(1001)
@@ -167,7 +178,7 @@ class State:
         head = self.first_commit(repository, pending.tree, pending.author)
         if pending.push:
             ref = f"refs/heads/{repository.default_branch}"
-            self.pushes.append(Push(repository, ref, gitstore.ZERO, head, pending.author))
+            self.events.append(Push(repository, ref, gitstore.ZERO, head, pending.author))
 
     def first_commit(self, repository: Repository, tree: str, author: Account) -> str:
         """Make the first commit on the default branch and return its id."""

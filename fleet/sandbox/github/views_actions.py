@@ -44,7 +44,7 @@ def run(base: str, state: State, shown: Run) -> dict[str, Any]:
         "id": shown.id,
         "name": shown.name,
         "node_id": views.node_id("WFR", shown.id),
-        "head_branch": shown.ref.partition("/")[2].partition("/")[2],
+        "head_branch": shown.head_branch,
         "head_sha": shown.head_sha,
         "path": shown.workflow.path,
         "display_title": commit.message.partition("\n")[0],
@@ -116,7 +116,7 @@ def job(base: str, of: Run, shown: JobRun) -> dict[str, Any]:
         "runner_group_id": 1 if shown.started_at else None,
         "runner_group_name": "Default" if shown.started_at else None,
         "workflow_name": of.name,
-        "head_branch": of.ref.partition("/")[2].partition("/")[2],
+        "head_branch": of.head_branch,
     }
 
 

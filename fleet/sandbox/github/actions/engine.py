@@ -11,7 +11,7 @@ from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, 
 from fleet.sandbox.github.actions.run2docker import ACTIONS, Machine, StepFailed
 from fleet.sandbox.github.actions.workflow import Job, Step, Workflow, parse
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.model import JobRun, Run, StepRun
+from fleet.sandbox.github.model import JobRun, Push, Run, StepRun
 from fleet.sandbox.github.objects import read_commit, walk
 from fleet.sandbox.github.state import State
 from fleet.sandbox.push import Registries
@@ -56,8 +56,12 @@ class Actions:
 
     def wake(self) -> None:
         """Take up what has been pushed and queued; the caller holds the state's lock."""
-        while self._state.pushes:
-            runs.on_push(self._state, self._state.pushes.pop(0))
+        while self._state.events:
+            event = self._state.events.pop(0)
+            if isinstance(event, Push):
+                runs.on_push(self._state, event)
+            else:
+                runs.on_pull(self._state, event)
         while self._state.queued and not self._held:
             self._begin(self._state.queued.pop(0))
 
@@ -82,7 +86,7 @@ class Actions:
         attempt.execute()
 
     def _workflow(self, run: Run) -> Workflow:
-        files = runs.files_at(self._state, run.repository, run.head_sha)
+        files = runs.files_at(self._state, run.repository, run.sha)
         return parse(run.workflow.path, files[run.workflow.path])
 
     def _pretend(self, run: Run, behaviour: str) -> None:
@@ -99,7 +103,7 @@ class Actions:
 
     def _machine(self, run: Run) -> Machine:
         store, files = self._state.store, {}
-        for path, entry in walk(store, read_commit(store, run.head_sha).tree):
+        for path, entry in walk(store, read_commit(store, run.sha).tree):
             found = store.read(entry.oid) if entry.kind == "blob" else None
             if found is not None:
                 files[path] = found.data
@@ -110,7 +114,7 @@ class Actions:
             repository,
             run.actor.login,
             run.ref,
-            run.head_sha,
+            run.sha,
             token,
             stamp(self._state.clock.now()),
             self._registries,
@@ -134,19 +138,19 @@ class _Attempt:
 
     def _github(self) -> Mapping[str, Any]:
         run, repository = self._run, self._run.repository
-        kind, _, name = run.ref.removeprefix("refs/").partition("/")
+        _, kind, name = run.ref.split("/", 2)
         return {
             "actor": run.actor.login,
             "event_name": run.event,
             "ref": run.ref,
             "ref_name": name,
-            "ref_type": "branch" if kind == "heads" else "tag",
+            "ref_type": "tag" if kind == "tags" else "branch",
             "repository": repository.full_name,
             "repository_owner": repository.owner.login,
             "run_attempt": str(run.attempt),
             "run_id": str(run.id),
             "run_number": str(run.number),
-            "sha": run.head_sha,
+            "sha": run.sha,
             "token": self._machine.token,
             "workflow": run.name,
         }

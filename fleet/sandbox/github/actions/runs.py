@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -11,8 +11,9 @@ from fleet.sandbox.github.actions.workflow import SKIP, Workflow, WorkflowError,
 from fleet.sandbox.github.clock import Veil
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.gitstore import ZERO
-from fleet.sandbox.github.model import Account, JobRun, Push, Repository, Run, StepRun, WorkflowRecord
+from fleet.sandbox.github.model import Account, JobRun, PullEvent, Push, Repository, Run, StepRun, WorkflowRecord
 from fleet.sandbox.github.objects import changed_paths, find, read_commit, read_tree
+from fleet.sandbox.github.pulls import try_merge
 from fleet.sandbox.github.pushes import WORKFLOWS
 from fleet.sandbox.github.state import State
 
@@ -23,9 +24,16 @@ class Trigger:
 
     event: str
     ref: str
+    head_sha: str
     sha: str
     actor: Account
     inputs: Mapping[str, str] = field(default_factory=dict)
+    head_branch: str = ""
+
+    @property
+    def branch(self) -> str:
+        """The branch or tag that the head is on."""
+        return self.head_branch or self.ref.split("/", 2)[2]
 
 
 def files_at(state: State, repository: Repository, commit: str) -> Mapping[str, bytes]:
@@ -50,24 +58,51 @@ def enabled(repository: Repository) -> bool:
 
 
 def on_push(state: State, push: Push) -> None:
-    """Start what a push starts."""
-    if push.new == ZERO or not enabled(push.repository):
-        return
-    commit = read_commit(state.store, push.new)
-    files = files_at(state, push.repository, push.new)
-    if any(mark in commit.message for mark in SKIP):
+    """Start what a push starts, and what waits for the pull requests of its branch."""
+    if push.new == ZERO:
         return
     old = None if push.old == ZERO else read_commit(state.store, push.old).tree
-    changed = None if old is None else list(changed_paths(state.store, old, commit.tree))
+    trigger = Trigger("push", push.ref, push.new, push.new, push.actor)
+    changed = None if old is None else _changed(state, old, push.new)
+    _start_all(state, push.repository, trigger, lambda workflow: workflow.takes_push(push.ref, changed))
+    for pull in push.repository.pulls.values():
+        if pull.state == "open" and push.ref == f"refs/heads/{pull.head}":
+            pull.head_sha = push.new
+            on_pull(state, PullEvent(push.repository, pull, "synchronize", push.actor))
+
+
+def on_pull(state: State, event: PullEvent) -> None:
+    """Start what a pull request starts, on what merging it would make; nothing while it conflicts."""
+    pull, repository = event.pull, event.repository
+    merge = try_merge(state, repository, pull)
+    if merge is None:
+        return
+    ref = f"refs/pull/{pull.number}/merge"
+    trigger = Trigger("pull_request", ref, pull.head_sha, merge, event.actor, head_branch=pull.head)
+    base = read_commit(state.store, repository.refs[f"refs/heads/{pull.base}"]).tree
+    changed = _changed(state, base, merge)
+    _start_all(state, repository, trigger, lambda one: one.takes_pull(pull.base, event.action, changed))
+
+
+def _changed(state: State, old_tree: str, new: str) -> list[str]:
+    return list(changed_paths(state.store, old_tree, read_commit(state.store, new).tree))
+
+
+def _start_all(state: State, repository: Repository, trigger: Trigger, takes: Callable[[Workflow], bool]) -> None:
+    """Queue each workflow of the commit that takes the trigger; a file that cannot be read is a red run."""
+    if not enabled(repository):
+        return
+    files = files_at(state, repository, trigger.sha)
+    if any(mark in read_commit(state.store, trigger.head_sha).message for mark in SKIP):
+        return
     for path, data in files.items():
         try:
             workflow = parse(path, data)
         except WorkflowError as error:
-            run = _start(state, push.repository, path, path, Trigger("push", push.ref, push.new, push.actor))
-            finish(state, run, "failure", str(error))
+            finish(state, _start(state, repository, path, path, trigger), "failure", str(error))
             continue
-        if workflow.takes_push(push.ref, changed):
-            queue(state, push.repository, workflow, Trigger("push", push.ref, push.new, push.actor))
+        if takes(workflow):
+            queue(state, repository, workflow, trigger)
 
 
 def queue(state: State, repository: Repository, workflow: Workflow, trigger: Trigger) -> Run:
@@ -97,6 +132,8 @@ def _start(state: State, repository: Repository, path: str, name: str, trigger: 
         state.next_id(),
         trigger.event,
         trigger.ref,
+        trigger.branch,
+        trigger.head_sha,
         trigger.sha,
         trigger.actor,
         now,
@@ -155,7 +192,7 @@ def rerun(state: State, run: Run) -> None:
     """Run again what has ended; raises 403 while it still runs."""
     if run.status != "completed":
         raise ApiError(403, "This workflow is already running")
-    data = files_at(state, run.repository, run.head_sha)[run.workflow.path]
+    data = files_at(state, run.repository, run.sha)[run.workflow.path]
     try:
         run.jobs = _jobs(state, parse(run.workflow.path, data))
     except WorkflowError as error:

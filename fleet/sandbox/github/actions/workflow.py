@@ -75,6 +75,14 @@ class Workflow:
         names_other_only = other in filters and own not in filters and f"{own}-ignore" not in filters
         return not names_other_only and _passes(filters, own, [name]) and _passes(filters, "paths", changed)
 
+    def takes_pull(self, base: str, action: str, changed: Sequence[str]) -> bool:
+        """Whether something that happened to a pull request into `base` starts it."""
+        filters = self.on.get("pull_request")
+        if filters is None:
+            return False
+        types = filters.get("types", ("opened", "synchronize", "reopened"))
+        return action in types and _passes(filters, "branches", [base]) and _passes(filters, "paths", changed)
+
 
 def _passes(filters: Mapping[str, Sequence[str]], key: str, names: Sequence[str] | None) -> bool:
     if names is None:

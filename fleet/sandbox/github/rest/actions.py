@@ -67,13 +67,12 @@ def list_runs(call: Call) -> Response:
 
 def _listed(call: Call, found: list[Run]) -> Response:
     query = call.query("head_sha", "branch", "status", "event", "exclude_pull_requests")
-    branch = query.get("branch")
     shown = [
         run
         for run in reversed(found)
         if run.veil.look()
         and query.get("head_sha") in (None, run.head_sha)
-        and (branch is None or run.ref == f"refs/heads/{branch}")
+        and query.get("branch") in (None, run.head_branch)
         and query.get("event") in (None, run.event)
         and query.get("status") in (None, run.status, run.conclusion)
     ]
@@ -127,7 +126,7 @@ def dispatch(call: Call) -> Response:
     if not runs.enabled(call.repository):
         raise ApiError(422, "Actions has been disabled for this repository")
     inputs = {key: text(value) for key, value in fields.get("inputs", {}).items()}
-    trigger = runs.Trigger("workflow_dispatch", name, sha, call.actor.require_account(), inputs)
+    trigger = runs.Trigger("workflow_dispatch", name, sha, sha, call.actor.require_account(), inputs)
     run = runs.dispatch(call.state, call.repository, record, trigger)
     if not fields.get("return_run_details"):
         return Response(204)

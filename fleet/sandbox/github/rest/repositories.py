@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any
 
 from fleet.sandbox.github import gitstore, views
-from fleet.sandbox.github.call import Call, Route, no_content
+from fleet.sandbox.github.call import Call, Fields, Route, no_content
 from fleet.sandbox.github.errors import ApiError, invalid, not_found, unsupported
 from fleet.sandbox.github.model import Account, Repository
 from fleet.sandbox.github.objects import read_commit, write_files
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _TOPIC = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
 _TEXT = (str, NoneType)
 _SWITCHES = dict.fromkeys(views.SWITCHES, bool)
-_CREATE: Mapping[str, Any] = {
+_CREATE: Fields = {
     "name": str,
     "description": _TEXT,
     "homepage": _TEXT,
@@ -33,8 +33,8 @@ _CREATE: Mapping[str, Any] = {
     "auto_init": bool,
     **_SWITCHES,
 }
-_UPDATE: Mapping[str, Any] = {**_CREATE, "default_branch": str, "archived": bool}
-_GENERATE: Mapping[str, Any] = {
+_UPDATE: Fields = {**_CREATE, "default_branch": str, "archived": bool}
+_GENERATE: Fields = {
     "owner": str,
     "name": str,
     "description": _TEXT,

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.sandbox.github import views
-from fleet.sandbox.github.call import Call, Route, no_content
+from fleet.sandbox.github.call import Call, Fields, Route, no_content
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.errors import ApiError, not_found, unsupported
 from fleet.sandbox.github.model import Ruleset
 from fleet.sandbox.github.pushes import KNOWN_RULES, rules_of
 from fleet.sandbox.http import Response
 
-_RULESET: Mapping[str, Any] = {
+_RULESET: Fields = {
     "name": str,
     "target": str,
     "enforcement": str,
