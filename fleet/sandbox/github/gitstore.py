@@ -105,6 +105,7 @@ class _Reader:
         )
 
     def read(self, oid: str) -> Object | None:
+        """The object with this id, or None."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -117,6 +118,7 @@ class _Reader:
         return Object(words[1].decode(), data[:-1])
 
     def close(self) -> None:
+        """End the process."""
         self._process.communicate()
 
 

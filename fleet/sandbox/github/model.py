@@ -11,6 +11,8 @@ from typing import Any, Literal
 from nacl.public import PrivateKey
 
 from fleet.sandbox.github.clock import Lag, Veil
+from fleet.sandbox.github.model_actions import Behaviour, Run, Secret, Variable, WorkflowRecord
+from fleet.sandbox.github.model_pulls import Pull, Status
 
 Level = Literal["read", "write"]
 Role = Literal["admin", "write", "read"]
@@ -69,26 +71,6 @@ class Token:
     scopes: frozenset[str] | None = None
     repositories: frozenset[str] | None = None
     expires_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class Secret:
-    """A secret of Actions: its plain value never leaves the sandbox."""
-
-    name: str
-    value: str = field(repr=False)
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(slots=True)
-class Variable:
-    """A variable of Actions."""
-
-    name: str
-    value: str
-    created_at: datetime
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,141 +170,6 @@ class Push:
     old: str
     new: str
     actor: Account
-
-
-@dataclass(slots=True)
-class Comment:
-    """A comment on a pull request."""
-
-    id: int
-    author: Account
-    body: str
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(slots=True)
-class Pull:
-    """A pull request between two branches of one repository; `head_sha` stays when the branch is gone."""
-
-    id: int
-    number: int
-    author: Account
-    title: str
-    body: str | None
-    head: str
-    base: str
-    head_sha: str
-    base_sha: str
-    created_at: datetime
-    updated_at: datetime
-    draft: bool = False
-    state: Literal["open", "closed"] = "open"
-    closed_at: datetime | None = None
-    merged_by: Account | None = None
-    merge_sha: str | None = None
-    comments: list[Comment] = field(default_factory=list)
-
-    @property
-    def merged(self) -> bool:
-        """Whether it was merged."""
-        return self.merged_by is not None
-
-
-@dataclass(frozen=True, slots=True)
-class PullEvent:
-    """Something happened to a pull request that workflows may wait for."""
-
-    repository: Repository
-    pull: Pull
-    action: Literal["opened", "synchronize", "reopened"]
-    actor: Account
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A commit's status in one context; the newest of a context counts."""
-
-    id: int
-    sha: str
-    state: str
-    context: str
-    description: str | None
-    target_url: str | None
-    creator: Account
-    created_at: datetime
-
-
-Behaviour = Literal["run", "queue", "hang", "fail", "cancel", "green"]
-"""What becomes of a run: it really runs; it never starts; it starts and never ends; it fails; it is cancelled; or it
-succeeds without having pushed anything."""
-
-
-@dataclass(slots=True)
-class StepRun:
-    """One step of a job as it ran; `message` says why it failed, for people: it holds no secret."""
-
-    number: int
-    name: str
-    status: Literal["queued", "in_progress", "completed"] = "queued"
-    conclusion: str | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    message: str = ""
-
-
-@dataclass(slots=True)
-class JobRun:
-    """One job of a run as it ran."""
-
-    id: int
-    job: str
-    name: str
-    labels: tuple[str, ...]
-    created_at: datetime
-    steps: list[StepRun]
-    status: Literal["queued", "in_progress", "completed"] = "queued"
-    conclusion: str | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class WorkflowRecord:
-    """A workflow file that has been seen in a repository."""
-
-    id: int
-    path: str
-    created_at: datetime
-
-
-@dataclass(slots=True)
-class Run:
-    """One run of a workflow at a commit."""
-
-    id: int
-    repository: Repository
-    workflow: WorkflowRecord
-    name: str
-    number: int
-    check_suite: int
-    event: str
-    ref: str
-    head_branch: str
-    head_sha: str
-    sha: str
-    """What is checked out: the head, or the merge commit of a pull request."""
-    actor: Account
-    created_at: datetime
-    updated_at: datetime
-    started_at: datetime
-    veil: Veil
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    attempt: int = 1
-    status: Literal["queued", "in_progress", "completed"] = "queued"
-    conclusion: str | None = None
-    jobs: list[JobRun] = field(default_factory=list)
-    message: str = ""
 
 
 @dataclass(slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.gitstore import ZERO, merge_trees
-from fleet.sandbox.github.model import Account, Pull, Repository
+from fleet.sandbox.github.model import Account, Repository
+from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.github.objects import is_ancestor
-from fleet.sandbox.github.pushes import Move, commit, pushed, rules_of
+from fleet.sandbox.github.pushes import Draft, Move, commit, pushed, rules_of
 from fleet.sandbox.github.state import State
 
 
@@ -29,7 +31,7 @@ def try_merge(state: State, repository: Repository, pull: Pull) -> str | None:
         return None
     base = base_head(repository, pull)
     message = f"Merge {pull.head_sha} into {base}"
-    pull.merge_sha = commit(state, pull.author, tree, [base, pull.head_sha], message, signed=True)
+    pull.merge_sha = commit(state, pull.author, Draft(tree, [base, pull.head_sha], message, signed=True))
     name = f"refs/pull/{pull.number}/merge"
     state.move_ref(repository, name, pull.merge_sha, repository.refs.get(name, ZERO))
     return pull.merge_sha
@@ -44,7 +46,7 @@ def has_commits(state: State, repository: Repository, head: str, base: str) -> b
 def successes(repository: Repository, sha: str) -> set[str]:
     """The checks and statuses that have succeeded at a commit, by name."""
     newest = {status.context: status.state for status in repository.statuses if status.sha == sha}
-    jobs = {job.name: job.conclusion for run in repository.runs if run.head_sha == sha for job in run.jobs}
+    jobs = {job.name: job.conclusion for run in repository.runs if run.trigger.head_sha == sha for job in run.jobs}
     return {name for name, state in {**newest, **jobs}.items() if state == "success"}
 
 
@@ -64,7 +66,16 @@ def _obstacles(repository: Repository, pull: Pull) -> Iterator[str]:
             yield f'Required status check "{check}" is expected.'
 
 
-def merge(state: State, repository: Repository, pull: Pull, who: Account, *, squash: bool, message: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """How to merge: in whose name, as one commit or with both parents, and with which message."""
+
+    account: Account
+    squash: bool
+    message: str
+
+
+def merge(state: State, repository: Repository, pull: Pull, how: Merge) -> str:
     """Merge, and close; returns the new head of the base. Raises 405 while something forbids it."""
     obstacles = list(_obstacles(repository, pull))
     if obstacles:
@@ -73,11 +84,11 @@ def merge(state: State, repository: Repository, pull: Pull, who: Account, *, squ
     if pull.state == "closed" or pull.draft or tree is None:
         raise ApiError(405, "Pull Request is not mergeable")
     base = base_head(repository, pull)
-    parents = [base] if squash else [base, pull.head_sha]
-    oid = commit(state, who, tree, parents, message, signed=True)
+    parents = [base] if how.squash else [base, pull.head_sha]
+    oid = commit(state, how.account, Draft(tree, parents, how.message, signed=True))
     move = Move(f"refs/heads/{pull.base}", base, oid)
     state.move_ref(repository, move.ref, move.new, move.old)
-    pushed(state, who, repository, move)
-    pull.state, pull.merged_by, pull.merge_sha = "closed", who, oid
+    pushed(state, how.account, repository, move)
+    pull.state, pull.merged_by, pull.merge_sha = "closed", how.account, oid
     pull.closed_at = pull.updated_at = state.clock.now()
     return oid

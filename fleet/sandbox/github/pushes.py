@@ -196,11 +196,21 @@ def person(state: State, account: Account) -> Person:
     return Person(account.name or account.login, account.email, state.clock.now())
 
 
-def commit(state: State, account: Account, tree: str, parents: Sequence[str], message: str, *, signed: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit to be made; `signed` by GitHub itself or not at all."""
+
+    tree: str
+    parents: Sequence[str]
+    message: str
+    signed: bool = False
+
+
+def commit(state: State, account: Account, draft: Draft) -> str:
     """Store a commit by this account and return its id."""
-    who = person(state, account)
-    signature = GITHUB_SIGNATURE if signed else ""
-    return state.store.write("commit", Commit(tree, tuple(parents), who, who, message, signature).encode())
+    who, signature = person(state, account), GITHUB_SIGNATURE if draft.signed else ""
+    made = Commit(draft.tree, tuple(draft.parents), who, who, draft.message, signature)
+    return state.store.write("commit", made.encode())
 
 
 def commit_files(state: State, repository: Repository, files: Mapping[str, bytes | str | None], message: str) -> str:
@@ -211,7 +221,7 @@ def commit_files(state: State, repository: Repository, files: Mapping[str, bytes
         path: None if data is None else Entry("100644", store.write("blob", data)) for path, data in contents.items()
     }
     tree = edit_tree(store, read_commit(store, head).tree if head else None, changes) or write_tree(store, {})
-    oid = commit(state, repository.owner, tree, [head] if head else [], message, signed=False)
+    oid = commit(state, repository.owner, Draft(tree, [head] if head else [], message))
     move = Move(f"refs/heads/{repository.default_branch}", head or ZERO, oid)
     state.move_ref(repository, move.ref, move.new, move.old)
     pushed(state, repository.owner, repository, move)

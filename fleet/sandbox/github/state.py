@@ -13,18 +13,9 @@ from typing import Literal
 from fleet.sandbox.github import gitstore
 from fleet.sandbox.github.clock import Clock, Veil
 from fleet.sandbox.github.gitstore import GitStore
-from fleet.sandbox.github.model import (
-    EVERYTHING,
-    Account,
-    Level,
-    Pending,
-    PullEvent,
-    Push,
-    Repository,
-    Run,
-    Settings,
-    Token,
-)
+from fleet.sandbox.github.model import EVERYTHING, Account, Level, Pending, Push, Repository, Settings, Token
+from fleet.sandbox.github.model_actions import Run
+from fleet.sandbox.github.model_pulls import PullEvent
 from fleet.sandbox.github.objects import Commit, Person, write_files
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from fleet.sandbox.github import views
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.model import JobRun, Repository, Run, StepRun, WorkflowRecord
+from fleet.sandbox.github.model import Repository
+from fleet.sandbox.github.model_actions import JobRun, Run, StepRun, WorkflowRecord
 from fleet.sandbox.github.objects import Person, read_commit
 from fleet.sandbox.github.state import State
 
@@ -39,17 +40,17 @@ def run(base: str, state: State, shown: Run) -> dict[str, Any]:
     repository = views.minimal_repository(base, shown.repository)
     root = views.repository_url(base, shown.repository)
     url, previous = f"{root}/actions/runs/{shown.id}", shown.attempt - 1
-    commit = read_commit(state.store, shown.head_sha)
+    commit = read_commit(state.store, shown.trigger.head_sha)
     return {
         "id": shown.id,
         "name": shown.name,
         "node_id": views.node_id("WFR", shown.id),
-        "head_branch": shown.head_branch,
-        "head_sha": shown.head_sha,
+        "head_branch": shown.trigger.branch,
+        "head_sha": shown.trigger.head_sha,
         "path": shown.workflow.path,
         "display_title": commit.message.partition("\n")[0],
         "run_number": shown.number,
-        "event": shown.event,
+        "event": shown.trigger.event,
         "status": shown.status,
         "conclusion": shown.conclusion,
         "workflow_id": shown.workflow.id,
@@ -60,8 +61,8 @@ def run(base: str, state: State, shown: Run) -> dict[str, Any]:
         "pull_requests": [],
         "created_at": stamp(shown.created_at),
         "updated_at": stamp(shown.updated_at),
-        "actor": views.account(base, shown.actor),
-        "triggering_actor": views.account(base, shown.actor),
+        "actor": views.account(base, shown.trigger.actor),
+        "triggering_actor": views.account(base, shown.trigger.actor),
         "run_attempt": shown.attempt,
         "referenced_workflows": [],
         "run_started_at": stamp(shown.started_at),
@@ -74,7 +75,7 @@ def run(base: str, state: State, shown: Run) -> dict[str, Any]:
         "rerun_url": f"{url}/rerun",
         "workflow_url": f"{root}/actions/workflows/{shown.workflow.id}",
         "head_commit": {
-            "id": shown.head_sha,
+            "id": shown.trigger.head_sha,
             "tree_id": commit.tree,
             "message": commit.message,
             "timestamp": stamp(commit.committer.date),
@@ -99,7 +100,7 @@ def job(base: str, of: Run, shown: JobRun) -> dict[str, Any]:
         "run_url": f"{root}/actions/runs/{of.id}",
         "run_attempt": of.attempt,
         "node_id": views.node_id("CR", shown.id),
-        "head_sha": of.head_sha,
+        "head_sha": of.trigger.head_sha,
         "url": f"{root}/actions/jobs/{shown.id}",
         "html_url": f"{run_page(base, of)}/job/{shown.id}",
         "status": shown.status,
@@ -116,7 +117,7 @@ def job(base: str, of: Run, shown: JobRun) -> dict[str, Any]:
         "runner_group_id": 1 if shown.started_at else None,
         "runner_group_name": "Default" if shown.started_at else None,
         "workflow_name": of.name,
-        "head_branch": of.head_branch,
+        "head_branch": of.trigger.branch,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -123,8 +124,18 @@ def wrapped(data: bytes) -> str:
     return "".join(f"{text[start : start + 60]}\n" for start in range(0, len(text), 60))
 
 
-def content(base: str, repository: Repository, path: str, at: str, entry: Entry, size: int) -> dict[str, Any]:
-    """A file or a folder at a path, without its bytes; `at` is the branch, tag or commit it was looked up at."""
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Something at a path, with its size in bytes."""
+
+    path: str
+    entry: Entry
+    size: int
+
+
+def content(base: str, repository: Repository, at: str, shown: Located) -> dict[str, Any]:
+    """A file or a folder without its bytes; `at` is the branch, tag or commit it was looked up at."""
+    path, entry = shown.path, shown.entry
     url = f"{views.repository_url(base, repository)}/contents/{quote(path)}?ref={quote(at, safe='')}"
     is_folder = entry.kind == "tree"
     git_url = _git(base, repository, entry.kind, entry.oid)
@@ -133,7 +144,7 @@ def content(base: str, repository: Repository, path: str, at: str, entry: Entry,
         "name": path.rpartition("/")[2],
         "path": path,
         "sha": entry.oid,
-        "size": 0 if is_folder else size,
+        "size": 0 if is_folder else shown.size,
         "url": url,
         "html_url": html_url,
         "git_url": git_url,

@@ -6,7 +6,9 @@ from typing import Any
 
 from fleet.sandbox.github import views, views_actions
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.model import Account, Comment, JobRun, Pull, Repository, Run, Status
+from fleet.sandbox.github.model import Account, Repository
+from fleet.sandbox.github.model_actions import JobRun, Run
+from fleet.sandbox.github.model_pulls import Comment, Pull, Status
 from fleet.sandbox.github.rights import Actor
 
 
@@ -157,7 +159,7 @@ def check_run(base: str, run: Run, shown: JobRun, app_owner: Account) -> dict[st
         "id": shown.id,
         "name": shown.name,
         "node_id": views.node_id("CR", shown.id),
-        "head_sha": run.head_sha,
+        "head_sha": run.trigger.head_sha,
         "external_id": str(shown.id),
         "url": url,
         "html_url": page,

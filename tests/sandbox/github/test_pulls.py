@@ -106,5 +106,5 @@ def test_a_pull_request_runs_its_workflows_on_the_merge(sandbox: Sandbox, reposi
     assert [(run.head_branch, run.conclusion) for run in runs] == [("topic", "success")] * 2
     (check,) = repository.get_commit(pull.head.sha).get_check_runs()
     assert (check.name, check.status, check.conclusion) == ("test", "completed", "success")
-    merge = sandbox.state.repository("example-org/fleet").runs[0].sha
+    merge = sandbox.state.repository("example-org/fleet").runs[0].trigger.sha
     assert [parent.sha for parent in repository.get_git_commit(merge).parents] == [pull.base.sha, pull.head.sha]

@@ -11,7 +11,8 @@ from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, 
 from fleet.sandbox.github.actions.run2docker import ACTIONS, Machine, StepFailed
 from fleet.sandbox.github.actions.workflow import Job, Step, Workflow, parse
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.model import JobRun, Push, Run, StepRun
+from fleet.sandbox.github.model import Push
+from fleet.sandbox.github.model_actions import JobRun, Run, StepRun
 from fleet.sandbox.github.objects import read_commit, walk
 from fleet.sandbox.github.state import State
 from fleet.sandbox.push import Registries
@@ -86,7 +87,7 @@ class Actions:
         attempt.execute()
 
     def _workflow(self, run: Run) -> Workflow:
-        files = runs.files_at(self._state, run.repository, run.sha)
+        files = runs.files_at(self._state, run.repository, run.trigger.sha)
         return parse(run.workflow.path, files[run.workflow.path])
 
     def _pretend(self, run: Run, behaviour: str) -> None:
@@ -103,18 +104,18 @@ class Actions:
 
     def _machine(self, run: Run) -> Machine:
         store, files = self._state.store, {}
-        for path, entry in walk(store, read_commit(store, run.sha).tree):
+        for path, entry in walk(store, read_commit(store, run.trigger.sha).tree):
             found = store.read(entry.oid) if entry.kind == "blob" else None
             if found is not None:
                 files[path] = found.data
         repository = run.repository.full_name
-        token = self._state.create_token(run.actor.login, {"contents": "read"}, repositories=[repository])
+        token = self._state.create_token(run.trigger.actor.login, {"contents": "read"}, repositories=[repository])
         return Machine(
             files,
             repository,
-            run.actor.login,
-            run.ref,
-            run.sha,
+            run.trigger.actor.login,
+            run.trigger.ref,
+            run.trigger.sha,
             token,
             stamp(self._state.clock.now()),
             self._registries,
@@ -133,16 +134,16 @@ class _Attempt:
             "secrets": {secret.name: secret.value for secret in repository.secrets.values()}
             | {"GITHUB_TOKEN": machine.token},
             "vars": {variable.name: variable.value for variable in repository.variables.values()},
-            "inputs": dict(run.inputs),
+            "inputs": dict(run.trigger.inputs),
         }
 
     def _github(self) -> Mapping[str, Any]:
         run, repository = self._run, self._run.repository
-        _, kind, name = run.ref.split("/", 2)
+        _, kind, name = run.trigger.ref.split("/", 2)
         return {
-            "actor": run.actor.login,
-            "event_name": run.event,
-            "ref": run.ref,
+            "actor": run.trigger.actor.login,
+            "event_name": run.trigger.event,
+            "ref": run.trigger.ref,
             "ref_name": name,
             "ref_type": "tag" if kind == "tags" else "branch",
             "repository": repository.full_name,
@@ -150,7 +151,7 @@ class _Attempt:
             "run_attempt": str(run.attempt),
             "run_id": str(run.id),
             "run_number": str(run.number),
-            "sha": run.sha,
+            "sha": run.trigger.sha,
             "token": self._machine.token,
             "workflow": run.name,
         }

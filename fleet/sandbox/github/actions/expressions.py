@@ -113,6 +113,7 @@ class _Parser:
         return taken
 
     def either(self) -> Any:
+        """The value of an expression, from its weakest operator on."""
         value = self._both()
         while self.peek == "||":
             self._next()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -11,29 +11,13 @@ from fleet.sandbox.github.actions.workflow import SKIP, Workflow, WorkflowError,
 from fleet.sandbox.github.clock import Veil
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.gitstore import ZERO
-from fleet.sandbox.github.model import Account, JobRun, PullEvent, Push, Repository, Run, StepRun, WorkflowRecord
+from fleet.sandbox.github.model import Push, Repository
+from fleet.sandbox.github.model_actions import JobRun, Run, StepRun, Trigger, WorkflowRecord
+from fleet.sandbox.github.model_pulls import PullEvent
 from fleet.sandbox.github.objects import changed_paths, find, read_commit, read_tree
 from fleet.sandbox.github.pulls import try_merge
 from fleet.sandbox.github.pushes import WORKFLOWS
 from fleet.sandbox.github.state import State
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What starts a run."""
-
-    event: str
-    ref: str
-    head_sha: str
-    sha: str
-    actor: Account
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    head_branch: str = ""
-
-    @property
-    def branch(self) -> str:
-        """The branch or tag that the head is on."""
-        return self.head_branch or self.ref.split("/", 2)[2]
 
 
 def files_at(state: State, repository: Repository, commit: str) -> Mapping[str, bytes]:
@@ -110,9 +94,8 @@ def queue(state: State, repository: Repository, workflow: Workflow, trigger: Tri
     run = _start(state, repository, workflow.path, workflow.name, trigger)
     forbidden = list(_forbidden(repository, workflow))
     if forbidden:
-        finish(
-            state, run, "startup_failure", f"{', '.join(forbidden)} is not allowed to be used in {repository.full_name}"
-        )
+        text = f"{', '.join(forbidden)} is not allowed to be used in {repository.full_name}"
+        finish(state, run, "startup_failure", text)
     else:
         run.jobs = _jobs(state, workflow)
         state.queued.append(run)
@@ -122,25 +105,18 @@ def queue(state: State, repository: Repository, workflow: Workflow, trigger: Tri
 def _start(state: State, repository: Repository, path: str, name: str, trigger: Trigger) -> Run:
     now, record = state.clock.now(), repository.workflows[path]
     number = 1 + sum(run.workflow is record for run in repository.runs)
-    veil = Veil(state.settings.run_lag, state.clock)
     run = Run(
-        state.next_id(),
-        repository,
-        record,
-        name,
-        number,
-        state.next_id(),
-        trigger.event,
-        trigger.ref,
-        trigger.branch,
-        trigger.head_sha,
-        trigger.sha,
-        trigger.actor,
-        now,
-        now,
-        now,
-        veil,
-        trigger.inputs,
+        id=state.next_id(),
+        repository=repository,
+        workflow=record,
+        name=name,
+        number=number,
+        check_suite=state.next_id(),
+        trigger=trigger,
+        veil=Veil(state.settings.run_lag, state.clock),
+        created_at=now,
+        updated_at=now,
+        started_at=now,
     )
     repository.runs.append(run)
     return run
@@ -192,7 +168,7 @@ def rerun(state: State, run: Run) -> None:
     """Run again what has ended; raises 403 while it still runs."""
     if run.status != "completed":
         raise ApiError(403, "This workflow is already running")
-    data = files_at(state, run.repository, run.sha)[run.workflow.path]
+    data = files_at(state, run.repository, run.trigger.sha)[run.workflow.path]
     try:
         run.jobs = _jobs(state, parse(run.workflow.path, data))
     except WorkflowError as error:

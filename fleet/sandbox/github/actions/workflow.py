@@ -118,6 +118,7 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans, so that `on` is a key and `no` a text; and no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping; raises WorkflowError for a key that stands there twice."""
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:

@@ -11,7 +11,7 @@ from graphql import GraphQLResolveInfo
 
 from fleet.sandbox.github.graphql.values import Context, GitObject, Ref, refused
 from fleet.sandbox.github.objects import Entry, NotGit, edit_tree, find, is_path, read_commit, write_tree
-from fleet.sandbox.github.pushes import Move, Refused, commit, push
+from fleet.sandbox.github.pushes import Draft, Move, Refused, commit, push
 
 
 def _create(_: Any, info: GraphQLResolveInfo[Context], input: Mapping[str, Any]) -> dict[str, Any]:  # noqa: A002
@@ -76,7 +76,7 @@ def _commit(context: Context, head: str, given: Mapping[str, Any]) -> str:
         raise refused("UNPROCESSABLE", f"A path was requested for deletion which does not exist: {error}") from None
     headline, body = given["message"]["headline"], given["message"].get("body")
     message = f"{headline}\n\n{body}" if body else headline
-    return commit(context.state, context.actor.require_account(), new, [head], message, signed=True)
+    return commit(context.state, context.actor.require_account(), Draft(new, [head], message, signed=True))
 
 
 def _decoded(addition: Mapping[str, Any]) -> bytes:

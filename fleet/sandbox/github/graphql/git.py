@@ -11,7 +11,8 @@ from fleet.sandbox.github import views, views_actions
 from fleet.sandbox.github.actions import runs
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.graphql.values import Context, GitObject, page
-from fleet.sandbox.github.model import Account, Run
+from fleet.sandbox.github.model import Account
+from fleet.sandbox.github.model_actions import Run
 from fleet.sandbox.github.objects import Commit, Entry, Person, find, history, read_tree
 from fleet.sandbox.github.state import State
 
@@ -130,7 +131,7 @@ def _body(one: GitObject, info: Info) -> str:
 
 
 def _runs(one: GitObject) -> list[Run]:
-    return [run for run in one.repository.runs if run.head_sha == one.oid and run.veil.look()]
+    return [run for run in one.repository.runs if run.trigger.head_sha == one.oid and run.veil.look()]
 
 
 def _check_suites(one: GitObject, info: Info, first: int | None = None, after: str | None = None) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def _workflow_run(info: Info, run: Run) -> dict[str, Any]:
     return {
         "id": views.node_id("WFR", run.id),
         "databaseId": run.id,
-        "event": run.event,
+        "event": run.trigger.event,
         "runNumber": run.number,
         "createdAt": stamp(run.created_at),
         "updatedAt": stamp(run.updated_at),
@@ -179,13 +180,13 @@ def _workflow_run(info: Info, run: Run) -> dict[str, Any]:
 
 
 def _rollup(one: GitObject, _: Info) -> dict[str, Any] | None:
-    found = _runs(one)
-    if not found:
+    """What runs and the newest status of each context come to."""
+    statuses = {status.context: status.state for status in one.repository.statuses if status.sha == one.oid}
+    states = {run.conclusion or "pending" for run in _runs(one)} | set(statuses.values())
+    if not states:
         return None
-    if any(run.status != "completed" for run in found):
-        state = "PENDING"
-    else:
-        state = "SUCCESS" if all(run.conclusion == "success" for run in found) else "FAILURE"
+    bad = states - {"pending", "success", "skipped", "neutral"}
+    state = "FAILURE" if bad else "PENDING" if "pending" in states else "SUCCESS"
     return {"id": views.node_id("SCR", f"{one.repository.id}:{one.oid}"), "state": state}
 
 

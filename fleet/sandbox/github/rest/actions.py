@@ -10,7 +10,7 @@ from fleet.sandbox.github.actions import runs
 from fleet.sandbox.github.actions.workflow import WorkflowError, parse, text
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.errors import ApiError, not_found
-from fleet.sandbox.github.model import Run, WorkflowRecord
+from fleet.sandbox.github.model_actions import Run, Trigger, WorkflowRecord
 from fleet.sandbox.http import Response
 
 _MOST = 1000
@@ -71,9 +71,9 @@ def _listed(call: Call, found: list[Run]) -> Response:
         run
         for run in reversed(found)
         if run.veil.look()
-        and query.get("head_sha") in (None, run.head_sha)
-        and query.get("branch") in (None, run.head_branch)
-        and query.get("event") in (None, run.event)
+        and query.get("head_sha") in (None, run.trigger.head_sha)
+        and query.get("branch") in (None, run.trigger.branch)
+        and query.get("event") in (None, run.trigger.event)
         and query.get("status") in (None, run.status, run.conclusion)
     ]
     limit = _MOST if query else len(shown)
@@ -126,7 +126,7 @@ def dispatch(call: Call) -> Response:
     if not runs.enabled(call.repository):
         raise ApiError(422, "Actions has been disabled for this repository")
     inputs = {key: text(value) for key, value in fields.get("inputs", {}).items()}
-    trigger = runs.Trigger("workflow_dispatch", name, sha, sha, call.actor.require_account(), inputs)
+    trigger = Trigger("workflow_dispatch", name, sha, sha, call.actor.require_account(), inputs)
     run = runs.dispatch(call.state, call.repository, record, trigger)
     if not fields.get("return_run_details"):
         return Response(204)

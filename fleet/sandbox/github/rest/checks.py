@@ -10,7 +10,7 @@ from types import NoneType
 from fleet.sandbox.github import views, views_pulls
 from fleet.sandbox.github.call import Call, Fields, Route
 from fleet.sandbox.github.errors import ApiError
-from fleet.sandbox.github.model import Status
+from fleet.sandbox.github.model_pulls import Status
 from fleet.sandbox.github.rest.contents import resolve
 from fleet.sandbox.http import Response
 
@@ -24,7 +24,7 @@ def list_check_runs(call: Call) -> Response:
     found = [
         (run, job)
         for run in call.repository.runs
-        if run.head_sha == sha and run.veil.look()
+        if run.trigger.head_sha == sha and run.veil.look()
         for job in run.jobs
         if query.get("check_name") in (None, job.name) and query.get("status") in (None, job.status)
     ]

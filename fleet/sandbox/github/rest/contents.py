@@ -24,7 +24,7 @@ from fleet.sandbox.github.objects import (
     read_tree,
     write_tree,
 )
-from fleet.sandbox.github.pushes import Move, Refused, as_api_error, commit, push
+from fleet.sandbox.github.pushes import Draft, Move, Refused, as_api_error, commit, push
 from fleet.sandbox.github.rest.gitdata import decoded
 from fleet.sandbox.http import Response
 
@@ -74,7 +74,7 @@ def _data(call: Call, entry: Entry) -> bytes:
 
 
 def _shown(call: Call, path: str, at: str, entry: Entry) -> dict[str, Any]:
-    return views_git.content(call.base, call.repository, path, at, entry, len(_data(call, entry)))
+    return views_git.content(call.base, call.repository, at, views_git.Located(path, entry, len(_data(call, entry))))
 
 
 def put_contents(call: Call) -> Response:
@@ -134,7 +134,7 @@ def _commit(call: Call, fields: Mapping[str, Any], changes: Mapping[str, Entry |
         tree = edit_tree(state.store, base, changes) or write_tree(state.store, {})
     except NotGit as error:
         raise ApiError(422, str(error)) from None
-    oid = commit(state, me, tree, [head] if head else [], fields["message"], signed=False)
+    oid = commit(state, me, Draft(tree, [head] if head else [], fields["message"]))
     try:
         push(state, call.actor, call.repository, Move(ref, head or ZERO, oid))
     except Refused as refused:

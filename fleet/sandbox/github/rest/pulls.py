@@ -11,7 +11,7 @@ from typing import Any
 from fleet.sandbox.github import pulls, views_pulls
 from fleet.sandbox.github.call import Call, Fields, Route, no_content
 from fleet.sandbox.github.errors import ApiError, invalid, not_found, unsupported
-from fleet.sandbox.github.model import Comment, Pull, PullEvent
+from fleet.sandbox.github.model_pulls import Comment, Pull, PullEvent
 from fleet.sandbox.github.objects import changed_paths, read_commit
 from fleet.sandbox.http import Response
 
@@ -125,8 +125,8 @@ def merge(call: Call) -> Response:
     )
     title, text = fields.get("commit_title", default), fields.get("commit_message", "" if squash else pull.title)
     message = f"{title}\n\n{text}" if text else title
-    me = call.actor.require_account()
-    oid = pulls.merge(call.state, call.repository, pull, me, squash=squash, message=message)
+    how = pulls.Merge(call.actor.require_account(), squash, message)
+    oid = pulls.merge(call.state, call.repository, pull, how)
     return Response.of_json({"sha": oid, "merged": True, "message": "Pull Request successfully merged"})
 
 

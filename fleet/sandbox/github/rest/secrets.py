@@ -17,7 +17,8 @@ from fleet.sandbox.github import views
 from fleet.sandbox.github.call import Call, Route, no_content
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.errors import ApiError, not_found
-from fleet.sandbox.github.model import Repository, Secret, Variable
+from fleet.sandbox.github.model import Repository
+from fleet.sandbox.github.model_actions import Secret, Variable
 from fleet.sandbox.github.rest.gitdata import decoded
 from fleet.sandbox.http import Response
 
