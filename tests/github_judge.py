@@ -39,9 +39,7 @@ ANYWHERE = {
 """Statuses that any operation may have though the description names them for a few; held to the error's schema."""
 
 KNOWN = {
-    ("repos/create-using-template", 409): "the description lists no refusal at all for this operation",
     ("repos/get-content", 409): "a generated repository that has no contents yet answers 409, as git data does",
-    ("repos/list-branches", 409): "as repos/get-content",
     ("actions/get-allowed-actions-repository", 409): "answered unless allowed_actions is `selected`",
     ("actions/create-repo-variable", 409): "a name that is taken is refused so",
 }
@@ -77,6 +75,12 @@ class Judge:
         self.disagreements: list[str] = []
         self.excused: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    def summary(self) -> str:
+        """How much was judged, and what came of it."""
+        judged = f"{self.counts['rest']} REST exchanges and {self.counts['graphql']} GraphQL queries judged"
+        excused = ", ".join(f"{name} ({times})" for name, times in sorted(self.excused.items()))
+        return f"{judged}; {len(self.disagreements)} disagreements; flaws of the description met: {excused or 'none'}"
 
     def handle(self, request: Request) -> Response:
         """Let the service answer, and judge both sides. An answer of 501 is the sandbox's own, and is not judged."""

@@ -63,3 +63,10 @@ def test_a_graphql_query_is_held_to_the_schema() -> None:
     assert verdicts("POST", "/graphql", answer, {"query": "{ viewer { login } }"}) == []
     (found,) = verdicts("POST", "/graphql", answer, {"query": "{ viewer { password } }"})
     assert "Cannot query field 'password' on type 'User'" in found
+
+
+def test_the_summary_counts_what_was_judged() -> None:
+    judge = Judge(Fixed(Response.of_json({"names": 1})))
+    judge.handle(Request("GET", "/repos/o/r/topics", "/repos/o/r/topics", {}, {}, b""))
+    text = "1 REST exchanges and 0 GraphQL queries judged; 1 disagreements; flaws of the description met: none"
+    assert judge.summary() == text

@@ -107,6 +107,7 @@ class Run:
     created_at: datetime
     updated_at: datetime
     started_at: datetime
+    group: str = ""
     attempt: int = 1
     status: Literal["queued", "in_progress", "completed"] = "queued"
     conclusion: str | None = None

@@ -211,6 +211,12 @@ def test_a_broken_workflow_file_is_a_red_run_without_jobs(sandbox: Sandbox, ada:
     assert "'on' stands there twice" in message(sandbox)
 
 
+def test_a_group_that_cannot_be_evaluated_is_a_red_run(sandbox: Sandbox, ada: Github, plain: Loopback) -> None:
+    group = "concurrency: {group: '${{ github.colour }}', cancel-in-progress: true}\n"
+    run = only_run(sandbox, ready(ada, sandbox, plain, group + BUILD))
+    assert (run.conclusion, message(sandbox)) == ("failure", "the sandbox does not know github.colour")
+
+
 def test_runs_can_be_held_back_cancelled_and_run_again(sandbox: Sandbox, ada: Github, plain: Loopback) -> None:
     sandbox.actions.hold()
     repository = ready(ada, sandbox, plain)
@@ -226,6 +232,17 @@ def test_runs_can_be_held_back_cancelled_and_run_again(sandbox: Sandbox, ada: Gi
     sandbox.actions.wait()
     run.update()
     assert (run.run_attempt, run.conclusion) == (2, "success")
+
+
+def test_a_newer_run_of_a_group_cancels_the_older(sandbox: Sandbox, ada: Github, plain: Loopback) -> None:
+    group = "concurrency: {group: '${{ github.workflow }}-${{ github.ref }}', cancel-in-progress: true}\n"
+    sandbox.state.settings.builds = "hang"
+    repository = ready(ada, sandbox, plain, group + BUILD)
+    sandbox.actions.wait()
+    sandbox.state.settings.builds = "run"
+    repository.create_file("a", "Add", "a")
+    sandbox.actions.wait()
+    assert [run.conclusion for run in repository.get_workflow_runs()] == ["success", "cancelled"]
 
 
 @pytest.mark.parametrize(

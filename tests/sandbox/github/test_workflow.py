@@ -90,6 +90,7 @@ def test_what_a_push_starts(on: str, ref: str, changed: list[str] | None, starts
         ("on: push\n", "needs `on` and `jobs`"),
         ("on: schedule\n" + JOB, "'schedule' in on"),
         ("on: push\ncolour: red\n" + JOB, "'colour' in a.yaml"),
+        ("on: push\nconcurrency: {group: a}\n" + JOB, "`cancel-in-progress: true`"),
         ("on: push\njobs: {a: {runs-on: x, strategy: {}, steps: [{run: a}]}}", "'strategy' in jobs.a"),
         ("on: push\njobs: {a: {runs-on: x, steps: [{name: a}]}}", "needs either `uses` or `run`"),
         ("on: push\njobs: {a: {runs-on: x, steps: [{run: a, with: {b: [c]}}]}}", "where one value belongs"),

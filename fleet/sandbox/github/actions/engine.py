@@ -42,7 +42,9 @@ class Actions:
 
     def wait(self, timeout: float = 30) -> None:
         """Return when every run that was started has ended; raises TimeoutError, and what went wrong inside."""
-        done, pending = wait(tuple(self._running), timeout)
+        with self._state.lock:
+            running = tuple(self._running)
+        done, pending = wait(running, timeout)
         for future in done:
             future.result()
         if pending:
@@ -70,8 +72,21 @@ class Actions:
         behaviour = run.repository.builds or self._state.settings.builds
         if behaviour == "queue" or run.status == "completed":
             return
+        try:
+            self._make_way(run)
+        except ExpressionError as error:
+            runs.finish(self._state, run, "failure", str(error))
+            return
         self._running = {future for future in self._running if not future.done() or future.exception()}
         self._running.add(self._pool.submit(self._execute, run, behaviour))
+
+    def _make_way(self, run: Run) -> None:
+        """Cancel what still runs of the same group."""
+        template = self._workflow(run).group
+        run.group = expand(template, Contexts({"github": github_context(run)})) if template else ""
+        for other in run.repository.runs:
+            if run.group and other is not run and other.group == run.group and other.status != "completed":
+                runs.cancel(self._state, other)
 
     def _execute(self, run: Run, behaviour: str) -> None:
         with self._state.lock:
@@ -130,30 +145,11 @@ class _Attempt:
         self._number = run.attempt
         repository = run.repository
         self._contexts: Mapping[str, Mapping[str, Any]] = {
-            "github": self._github(),
+            "github": {**github_context(run), "token": machine.token},
             "secrets": {secret.name: secret.value for secret in repository.secrets.values()}
             | {"GITHUB_TOKEN": machine.token},
             "vars": {variable.name: variable.value for variable in repository.variables.values()},
             "inputs": dict(run.trigger.inputs),
-        }
-
-    def _github(self) -> Mapping[str, Any]:
-        run, repository = self._run, self._run.repository
-        _, kind, name = run.trigger.ref.split("/", 2)
-        return {
-            "actor": run.trigger.actor.login,
-            "event_name": run.trigger.event,
-            "ref": run.trigger.ref,
-            "ref_name": name,
-            "ref_type": "tag" if kind == "tags" else "branch",
-            "repository": repository.full_name,
-            "repository_owner": repository.owner.login,
-            "run_attempt": str(run.attempt),
-            "run_id": str(run.id),
-            "run_number": str(run.number),
-            "sha": run.trigger.sha,
-            "token": self._machine.token,
-            "workflow": run.name,
         }
 
     def execute(self) -> None:
@@ -240,6 +236,27 @@ class _Attempt:
             part.started_at = part.started_at or now
             if isinstance(part, StepRun):
                 part.message = message
+
+
+def github_context(run: Run) -> Mapping[str, Any]:
+    """What the context `github` holds of a run, without its token."""
+    trigger, repository = run.trigger, run.repository
+    _, kind, name = trigger.ref.split("/", 2)
+    return {
+        "actor": trigger.actor.login,
+        "event_name": trigger.event,
+        "head_ref": trigger.head_branch,
+        "ref": trigger.ref,
+        "ref_name": name,
+        "ref_type": "tag" if kind == "tags" else "branch",
+        "repository": repository.full_name,
+        "repository_owner": repository.owner.login,
+        "run_attempt": str(run.attempt),
+        "run_id": str(run.id),
+        "run_number": str(run.number),
+        "sha": trigger.sha,
+        "workflow": run.name,
+    }
 
 
 def _in_order(jobs: tuple[Job, ...]) -> list[Job]:

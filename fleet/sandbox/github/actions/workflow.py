@@ -1,4 +1,6 @@
-"""Workflow files, read strictly: what the sandbox would not obey is an error, never ignored.
+"""Workflow files, read strictly: what the sandbox does not know is an error, never ignored.
+
+`permissions`, `runs-on` and `timeout-minutes` are taken and change nothing here.
 
 https://docs.github.com/actions/reference/workflow-syntax-for-github-actions
 """
@@ -15,8 +17,8 @@ import yaml
 SKIP = ("[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]")
 """What in a head commit's message keeps a push from starting workflows."""
 
-_WORKFLOW = {"name", "run-name", "on", "permissions", "env", "defaults", "concurrency", "jobs"}
-_JOB = {"name", "needs", "if", "runs-on", "permissions", "concurrency", "env", "timeout-minutes", "steps"}
+_WORKFLOW = {"name", "run-name", "on", "permissions", "env", "concurrency", "jobs"}
+_JOB = {"name", "needs", "if", "runs-on", "permissions", "env", "timeout-minutes", "steps"}
 _STEP = {"id", "if", "name", "uses", "run", "with", "env", "shell", "continue-on-error", "timeout-minutes"}
 _FILTERS = {"branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"}
 _EVENTS = {"push", "pull_request", "workflow_dispatch"}
@@ -56,13 +58,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One workflow file; `on` holds each event's filters, `inputs` what a dispatch may give, with defaults."""
+    """One workflow file; `on` holds each event's filters, `inputs` what a dispatch may give, with defaults.
+
+    Of the runs in one `group` only the newest goes on; an empty one is no group.
+    """
 
     name: str
     path: str
     on: Mapping[str, Mapping[str, Sequence[str]]]
     inputs: Mapping[str, str]
     env: Mapping[str, str]
+    group: str
     jobs: tuple[Job, ...]
 
     def takes_push(self, ref: str, changed: Sequence[str] | None) -> bool:
@@ -148,7 +154,18 @@ def parse(path: str, data: bytes) -> Workflow:
     inputs = _mapping(events.pop("workflow_dispatch:inputs", None) or {}, "inputs")
     defaults = {name: text(_mapping(one or {}, name).get("default", "")) for name, one in inputs.items()}
     name = text(fields.get("name", path))
-    return Workflow(name, path, events, defaults, _texts(fields.get("env"), "env"), jobs)
+    group = _group(fields.get("concurrency"))
+    return Workflow(name, path, events, defaults, _texts(fields.get("env"), "env"), group, jobs)
+
+
+def _group(given: Any) -> str:
+    if given is None:
+        return ""
+    fields = _mapping(given, "concurrency")
+    _known(fields, {"group", "cancel-in-progress"}, "concurrency")
+    if fields.get("cancel-in-progress") is not True or not fields.get("group"):
+        raise WorkflowError("the sandbox knows concurrency only as a group with `cancel-in-progress: true`")
+    return text(fields["group"])
 
 
 def _events(on: Any) -> dict[str, Any]:
