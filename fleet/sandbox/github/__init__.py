@@ -1,0 +1,59 @@
+"""A GitHub for one's own machine: REST, GraphQL, git over HTTP and Actions, with real git objects behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fleet.sandbox.github.limits import Limits
+from fleet.sandbox.github.pushes import commit_files
+from fleet.sandbox.github.service import GitHub
+from fleet.sandbox.github.state import State
+from fleet.sandbox.http import Loopback
+from fleet.sandbox.push import Registries
+
+__all__ = ["Limits", "Sandbox", "State", "serve_github"]
+
+
+class Sandbox:
+    """A running sandbox GitHub; a context manager. Tests reach into `state`, `actions`, `limits` and `loopback`."""
+
+    def __init__(self, service: GitHub, port: int) -> None:
+        self.service = service
+        self.state = service.state
+        self.actions = service.actions
+        self.limits = service.meter.limits
+        self.loopback = Loopback(service, port)
+
+    @property
+    def url(self) -> str:
+        """Where the API answers; GraphQL is under `/graphql`."""
+        return self.loopback.url
+
+    def commit(self, full_name: str, files: Mapping[str, bytes | str | None], message: str = "A change") -> str:
+        """Commit to a repository's default branch behind the client's back; None removes a file. Returns the id."""
+        with self.state.lock:
+            oid = commit_files(self.state, self.state.repository(full_name), files, message)
+            self.actions.wake()
+            return oid
+
+    def close(self) -> None:
+        """Stop serving and end what runs beside."""
+        self.loopback.close()
+        self.service.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def serve_github(
+    folder: Path, port: int = 0, *, limits: Limits | None = None, registries: Mapping[str, str] | None = None
+) -> Sandbox:
+    """Serve a sandbox GitHub on 127.0.0.1, its git objects under `folder`; `port` 0 picks a free one.
+
+    Builds push over plain HTTP to registries on loopback, and to the hosts that `registries` gives an address for.
+    """
+    return Sandbox(GitHub(State(folder), limits or Limits(), Registries(registries or {})), port)

@@ -1,0 +1,115 @@
+"""What the sandbox knows of Actions: secrets, variables, workflows and their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fleet.sandbox.github.clock import Veil
+    from fleet.sandbox.github.model import Account, Repository
+
+Behaviour = Literal["run", "queue", "hang", "fail", "cancel", "green"]
+"""What becomes of a run: it really runs; it never starts; it starts and never ends; it fails; it is cancelled; or it
+succeeds without having pushed anything."""
+
+
+@dataclass(slots=True)
+class Secret:
+    """A secret of Actions: its plain value never leaves the sandbox."""
+
+    name: str
+    value: str = field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class Variable:
+    """A variable of Actions."""
+
+    name: str
+    value: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class StepRun:
+    """One step of a job as it ran; `message` says why it failed, for people: it holds no secret."""
+
+    number: int
+    name: str
+    status: Literal["queued", "in_progress", "completed"] = "queued"
+    conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    message: str = ""
+
+
+@dataclass(slots=True)
+class JobRun:
+    """One job of a run as it ran."""
+
+    id: int
+    job: str
+    name: str
+    labels: tuple[str, ...]
+    created_at: datetime
+    steps: list[StepRun]
+    status: Literal["queued", "in_progress", "completed"] = "queued"
+    conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class WorkflowRecord:
+    """A workflow file that has been seen in a repository."""
+
+    id: int
+    path: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What starts a run: an event at a head commit, and the commit to check out, which differs for pull requests."""
+
+    event: str
+    ref: str
+    head_sha: str
+    sha: str
+    actor: Account
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    head_branch: str = ""
+
+    @property
+    def branch(self) -> str:
+        """The branch or tag that the head is on."""
+        return self.head_branch or self.ref.split("/", 2)[2]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a workflow at a commit."""
+
+    id: int
+    repository: Repository
+    workflow: WorkflowRecord
+    name: str
+    number: int
+    check_suite: int
+    trigger: Trigger
+    veil: Veil
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime
+    group: str = ""
+    attempt: int = 1
+    status: Literal["queued", "in_progress", "completed"] = "queued"
+    conclusion: str | None = None
+    jobs: list[JobRun] = field(default_factory=list)
+    message: str = ""
