@@ -19,9 +19,9 @@ from fleet.config.base import (
     SourceRepository,
     Strict,
     Text,
-    Url,
     problem,
 )
+from fleet.provider import Url
 from fleet.secrets import SecretSource
 
 NEWEST_BUILD = "newest-build"

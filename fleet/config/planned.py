@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from fleet.config.base import ACCOUNT, Strict, Text, Url, problem
-from fleet.provider import CodeHost, Provider, Registry, Settings
+from fleet.config.base import ACCOUNT, Strict, Text, problem
+from fleet.provider import CodeHost, Provider, Registry, Settings, Url
 from fleet.secrets import SecretSource
 
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from fleet.config import later
-from fleet.config.base import URL, WORDS, Keys, Plain
+from fleet.config.base import WORDS, Keys, Plain
 from fleet.config.entries import Entry, settings_of
 from fleet.config.source import Source
 from fleet.config.wording import listed, quoted, suggestion
 from fleet.diagnostics import Diagnostic, Range
 from fleet.errors import FleetError
+from fleet.provider import URL
 
 _KINDS = {
     "string_type": "text",
