@@ -116,6 +116,10 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     importer = _command(commands, "import", "print a fleet.yaml for an existing configuration", module="import_")
     importer.add_argument("layout", metavar="LAYOUT", choices=["2i2c"], help="how the configuration is laid out: 2i2c")
     importer.add_argument("path", metavar="PATH", help="its folder")
+    sandbox = _command(commands, "sandbox", "services on loopback to try everything out with")
+    sandbox.add_argument("action", choices=["up", "down", "status"], help="start it, stop it, or say whether it is up")
+    _option(sandbox, "folder", metavar="DIR", default=".demo", help="where it keeps everything (.demo)")
+    _option(sandbox, "port", metavar="PORT", type=_positive, default=8400, help="where its Quay is (8400)")
     version = _command(commands, "version", "print the version")
     _flag(version, "json", help="as JSON")
 

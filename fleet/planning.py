@@ -17,8 +17,8 @@ from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.selection import Selection, Subject
-from fleet.services import Workshop, is_local, local_path
-from fleet.sites import PROVIDER, HubFiles, Survey, survey
+from fleet.services import Workshop, local_path
+from fleet.sites import PROVIDER, HubFiles, Survey, is_local, survey
 from fleet.wants import Wants, find_wants, wanted_at
 from fleet.world import read_all
 
@@ -58,7 +58,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     resolutions = made.freeze(moves, wants, resolved)
     plan = Plan(
         fleet=fleet.name,
-        configuration=fleet.model_dump(mode="json", by_alias=True),
+        configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
         changes=(*changes, *moves),
         resolutions=resolutions,
         unread=(*unread, *not_read),
@@ -158,7 +158,8 @@ class _Making:
         }
 
     def _group(self, address: Address) -> str:
-        return f"{address.provider} {self.workshop[address.provider].together(address)}"
+        together = self.workshop[address.provider].together(address)
+        return together if together == str(address) else f"{address.provider} {together}"
 
     def of_sites(self, surveyed: Survey, wants: Wants) -> tuple[list[Change], list[LeftOut]]:
         """The sites that move, and those that would but are held or excluded."""

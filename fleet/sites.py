@@ -96,6 +96,11 @@ def _unquote(text: str) -> str:
     return text
 
 
+def is_local(repository: str) -> bool:
+    """Whether a site's repository is a path of the local disk rather than one of a code host."""
+    return repository.startswith((".", "/"))
+
+
 @dataclass(frozen=True, slots=True)
 class HubFiles:
     """Where one hub's values lie: repository (or path), branch (None: the default one), files in Helm's order."""
@@ -227,6 +232,10 @@ class Values(Provider):
         """Sites of one repository and branch are one commit."""
         site = SiteAddress.parse(address.name)
         return f"{site.repository}@{site.branch}" if site.branch else site.repository
+
+    def cost(self, change: Change) -> int:
+        """Nothing for a local checkout, else about two requests (read, commit) for a site that is alone."""
+        return 0 if is_local(SiteAddress.parse(change.address.name).repository) else 2
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What the sites say now, at the heads of their branches."""
