@@ -27,6 +27,8 @@ class LeftOut:
     after: Spec | None
     reason: str
     until: str | None = None
+    image: str = ""
+    """The image that hubs see there."""
 
 
 class Resolution(NamedTuple):

@@ -103,6 +103,7 @@ def _told(told: Told) -> dict[str, Any]:
                 "after": canonical(item.after),
                 "reason": item.reason,
                 "until": item.until,
+                "image": item.image,
             }
             for item in told.left_out
         ],
@@ -133,4 +134,5 @@ def _left_out(document: Mapping[str, Any], kinds: Kinds) -> LeftOut:
         _spec(document["after"], address, kinds),
         document["reason"],
         document["until"],
+        document["image"],
     )

@@ -180,11 +180,12 @@ class _Making:
             excluded = selection.excluded_by(subject, labels)
             held = hold_of(found.hubs, holds, self.question.today)
             if excluded:
-                left_out.append(LeftOut(address, before, after, f"excluded by -exclude={excluded.text}"))
+                reason = f"excluded by -exclude={excluded.text}"
+                left_out.append(LeftOut(address, before, after, reason, image=found.image))
             elif held:
                 hub, hold = held
                 reason = f"{hub} is held: {hold.reason}"
-                left_out.append(LeftOut(address, before, after, reason, hold.until.isoformat()))
+                left_out.append(LeftOut(address, before, after, reason, hold.until.isoformat(), found.image))
             else:
                 changes.append(Change(address, before, after, group=self._group(address), reaches=found.hubs))
         return changes, left_out

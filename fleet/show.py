@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fleet.model import Action, Change, Spec, canonical
-from fleet.plan import LeftOut, Plan, counts, hubs_reached
+from fleet.plan import LeftOut, Place, Plan, counts, hubs_reached
 from fleet.sites import SiteAddress, SiteReference
 from fleet.terminal import Line, Span, Style, line
 
 PLACES_SHOWN = 20
 """Places of one group of identical changes that are listed; the rest are counted. Removals are always listed."""
 
-HUBS_SHOWN = 6
+NAMES_WIDTH = 56
+"""Characters of hub names on one line, so that it fits on a terminal of 80 columns."""
 
 _SYMBOLS: dict[Action, Span] = {
     Action.CREATE: ("add", "+"),
@@ -84,7 +85,7 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
             return
     bound = len(changes) if first.after is None else PLACES_SHOWN
     for change in changes[:bound]:
-        yield line("      ", *_place(plan, change))
+        yield from _place(plan, change)
     if len(changes) > bound:
         yield line("      ", ("dim", f"… and {len(changes) - bound:,} more"))
 
@@ -95,21 +96,32 @@ def _moved(before: SiteReference, after: SiteReference, image: str = "") -> Sequ
     return (("dim", str(before)), ("", " → "), ("bold", str(after)))
 
 
-def _place(plan: Plan, change: Change) -> Sequence[Span]:
+def _place(plan: Plan, change: Change) -> Iterator[Line]:
     if change.address.kind != "site":
-        return (("", change.address.name),)
+        yield line("      ", change.address.name)
+        return
     site = SiteAddress.parse(change.address.name)
-    place = plan.told.places.get(change.address)
-    where = f"{site.file}:{place.line}" if place and place.line else site.file
-    slots = f"  {', '.join(place.slots)}" if place else ""
-    return (("", where), ("dim", slots), ("", f"  {hub_names(change.reaches)}"))
+    place = plan.told.places.get(change.address, Place())
+    where = f"{site.file}:{place.line}" if place.line else site.file
+    yield line("      ", where, ("dim", f"  {slot_names(place.slots)}"))
+    yield line("        ", hub_names(change.reaches))
+
+
+def slot_names(slots: Sequence[str]) -> str:
+    """The slot that says most, and how many others there are: of one line's slots, the shortest names them all."""
+    if not slots:
+        return ""
+    others = f" and {count(len(slots) - 1, 'more slot')}" if len(slots) > 1 else ""
+    return f"{min(slots, key=len)}{others}"
 
 
 def hub_names(hubs: Sequence[str]) -> str:
-    """Hubs by name as far as they fit on a line, and how many there are."""
-    shown = ", ".join(hubs[:HUBS_SHOWN])
-    more = f", … {len(hubs) - HUBS_SHOWN:,} more" if len(hubs) > HUBS_SHOWN else ""
-    return f"{count(len(hubs), 'hub')}: {shown}{more}" if hubs else "no hub"
+    """How many hubs there are, and their names as far as a line holds them."""
+    shown: list[str] = []
+    while len(shown) < len(hubs) and len(", ".join([*shown, hubs[len(shown)]])) <= NAMES_WIDTH:
+        shown.append(hubs[len(shown)])
+    more = f", … {len(hubs) - len(shown):,} more" if len(hubs) > len(shown) else ""
+    return f"{count(len(hubs), 'hub')}: {', '.join(shown)}{more}" if hubs else "no hub"
 
 
 def _verb(change: Change) -> str:
@@ -139,11 +151,10 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Line]:
     yield ()
     for item in left_out:
         name = SiteAddress.parse(item.address.name).file if item.address.kind == "site" else item.address.name
-        moved: Sequence[Span] = ()
         if isinstance(item.before, SiteReference) and isinstance(item.after, SiteReference):
-            moved = _moved(item.before, item.after)
+            yield line("  ", ("dim", "·"), " ", *_moved(item.before, item.after, item.image))
         until = f" until {item.until}" if item.until else ""
-        yield line("  ", ("dim", "·"), " ", *moved, f"  {name}  ", ("attention", f"{item.reason}{until}"))
+        yield line("      ", name, "  ", ("attention", f"{item.reason}{until}"))
 
 
 def _summary(plan: Plan) -> Iterator[Line]:
