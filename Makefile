@@ -1,5 +1,8 @@
 # Everything that a fresh machine with Python 3.11, pip, git and make needs. Nothing is installed outside of this folder.
 
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +34,7 @@ check: setup ## lint and types
 
 test: check ## lint, types, every test, and the demo once without a terminal
 	@$(BIN)/python -m pytest -n auto -q
-	@$(BIN)/python -m fleet.sandbox.demo </dev/null 2>&1 | cat
+	@$(BIN)/python -m fleet.sandbox.demo </dev/null 2>&1 | cat  # through a pipe: no terminal
 
 bench: setup ## measure, as ratios taken in one run
 	@$(BIN)/python -m tests.benchmarks

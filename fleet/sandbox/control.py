@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -83,22 +82,25 @@ def _start(folder: Path, port: int) -> Running:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / READY).unlink(missing_ok=True)
     log = folder / "sandbox.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fleet.sandbox.serving", str(folder), str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = _spawn([sys.executable, "-m", "fleet.sandbox.serving", str(folder), str(port)], log)
     deadline = time.monotonic() + PATIENCE
     while (running := status(folder)) is None:
-        if process.poll() is not None or time.monotonic() > deadline:
+        if not _is_alive(process) or time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.kill(process, signal.SIGKILL)
             raise FleetError(f"the sandbox did not start: {_last_line(log)} (all of it: {log})")
         time.sleep(0.05)
     return running
+
+
+def _spawn(command: list[str], log: Path) -> int:
+    """Start a process that outlives this one, in a session of its own."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
 
 
 def _last_line(log: Path) -> str:
