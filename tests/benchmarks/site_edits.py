@@ -4,13 +4,15 @@
 
 Every user image of the generated fleet (and of the one that FLEET_REAL_FLEET names) gets a new tag, one at a time.
 An edit is *right* when the lines of this site changed and no others did, and the file still reads as it did but for
-this tag. ruamel.yaml is used as bump-jhub-image-action does; the sed recipe is the one that operators share: replace
-whatever follows `image-name:` in each file that names the image.
+this tag. ruamel.yaml gets the indentation that changes the fewest lines of real files. The sed recipe is the one that
+operators share: replace whatever follows `image-name:` in a file that names the image; here it knows maps as well.
+Besides: how long it takes to read 2,000 small files and find their 10,000 sites.
 """
 
 from __future__ import annotations
 
 import difflib
+import gc
 import io
 import re
 import tempfile
@@ -24,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from fleet.values import Site, edit, paths
+from fleet.values import Site, edit, find_sites, parse_values, paths
 from fleet.values.document import slug_of
 from tests.corpus import real_fleet, sites_of, write_corpus
 
@@ -82,8 +84,11 @@ EDITORS: dict[str, Editor] = {"fleet": edit_with_fleet, "ruamel": edit_with_ruam
 
 
 def measure() -> dict[str, float]:
-    """`<fleet>.<editor>.per_second` and `<fleet>.<editor>.right` (a share of 1) for each editor on each fleet."""
-    measured: dict[str, float] = {}
+    """`<fleet>.<editor>.per_second` and `<fleet>.<editor>.right` (a share of 1) for each editor on each fleet.
+
+    `small_files.seconds` is what it takes to read 2,000 files of 27 lines and find five sites in each.
+    """
+    measured: dict[str, float] = {"small_files.seconds": _read_small_files()}
     for fleet, results in _run():
         for editor, result in results.items():
             measured[f"{fleet}.{editor}.per_second"] = result.per_second
@@ -97,7 +102,27 @@ def main() -> None:
     for fleet, results in _run():
         for editor, result in results.items():
             table.add_row(fleet, editor, str(result.right), str(result.edits), f"{result.per_second:,.0f}")
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(f"2,000 small files read, 10,000 sites found in {_read_small_files():.2f} s")
+
+
+def _read_small_files() -> float:
+    choices = "".join(
+        f"            c{n}:\n              display_name: Choice {n}\n"
+        f"              kubespawner_override:\n                image: quay.io/example/image:2026.01.0{n}\n"
+        for n in range(1, 6)
+    )
+    head = "jupyterhub:\n  singleuser:\n    profileList:\n    - display_name: CPU\n"
+    data = f"{head}      profile_options:\n        image:\n          choices:\n{choices}".encode()
+    gc.disable()
+    try:
+        started = time.perf_counter()
+        for number in range(2000):
+            find_sites([parse_values(f"{number}.yaml", data)])
+        return time.perf_counter() - started
+    finally:
+        gc.enable()
 
 
 def _run() -> Iterator[tuple[str, dict[str, Result]]]:
