@@ -1,7 +1,8 @@
 """A small fleet in 2i2c's layout that holds every way in which real fleets write images, and every hazard met there.
 
 `SITES` is what a reader with a good eye would list: each user image by file and path, with what stands there.
-The real fleet takes part in the same tests where `FLEET_REAL_FLEET` names a checkout of one.
+This module is long because it is one table of data. A real fleet takes part in the same tests where `FLEET_REAL_FLEET`
+names a checkout of one.
 """
 
 from __future__ import annotations
