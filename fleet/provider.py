@@ -30,15 +30,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, StringConstraints
 
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.gitblob import blob_id
-from fleet.http import HTTP2, Answer, Ask, Http, host_of, is_loopback
 from fleet.model import (
     Action,
     Address,
@@ -50,9 +50,12 @@ from fleet.model import (
     SecretRef,
     Spec,
 )
-from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
+
+if TYPE_CHECKING:
+    from fleet.http import HTTP2, Answer, Ask, Http, host_of, is_loopback
+    from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
 
 __all__ = [
     "HTTP2",
@@ -101,6 +104,19 @@ __all__ = [
     "one_by_one",
     "split_host",
 ]
+
+_LATE = {
+    **dict.fromkeys(("HTTP2", "Answer", "Ask", "Http", "host_of", "is_loopback"), "fleet.http"),
+    **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient"), "fleet.oci"),
+}
+"""What is imported when a provider asks for it: a fleet without registries does not pay for it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATE[name]), name)
+
 
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 

@@ -13,7 +13,6 @@ from fleet import plugins
 from fleet.config import Fleet
 from fleet.errors import FleetError
 from fleet.model import Address, Spec
-from fleet.oci import registry_url
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Provider, Registry, Settings
 from fleet.secrets import read_secret
@@ -96,6 +95,8 @@ class Workshop:
     def _anonymous(self, name: str) -> Provider:
         provider = plugins.load(OCI)
         assert provider is not None, "the distribution itself brings it"
+        from fleet.oci import registry_url  # only fleets that ask a registry pay for it
+
         url = registry_url(name.removeprefix(ANONYMOUS))
         return self._open_as(name, provider, provider.settings.model_validate({"type": OCI, "url": url}))
 

@@ -143,10 +143,11 @@ class FoundSite:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All sites of a fleet, and for each hub the addresses of its slots."""
+    """All sites of a fleet, and for each hub the addresses of its slots, and its files in Helm's order."""
 
     sites: Mapping[Address, FoundSite]
     slots: Mapping[str, Mapping[str, tuple[Address, ...]]]
+    files: Mapping[str, Sequence[ValuesFile]]
 
 
 Host = Callable[[str], CodeHost]
@@ -159,10 +160,12 @@ def survey(hubs: Sequence[HubFiles], host: Host) -> Survey:
     uses: dict[Address, list[tuple[str, str]]] = {}
     found: dict[Address, Site] = {}
     slots: dict[str, dict[str, tuple[Address, ...]]] = {}
+    files: dict[str, list[ValuesFile]] = {}
     for hub in hubs:
         repository = parsed[hub.repository, hub.branch]
         slots[hub.hub] = of_hub = {}
-        for slot, sites in find_sites([repository.file(name, hub) for name in readable(hub.files)]).items():
+        files[hub.hub] = [repository.file(name, hub) for name in readable(hub.files)]
+        for slot, sites in find_sites(files[hub.hub]).items():
             addresses = []
             for site in sites:
                 address = SiteAddress(hub.repository, repository.branch, site.file, site.path).address
@@ -170,7 +173,7 @@ def survey(hubs: Sequence[HubFiles], host: Host) -> Survey:
                 uses.setdefault(address, []).append((hub.hub, slot))
                 addresses.append(address)
             of_hub[slot] = tuple(addresses)
-    return Survey({key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()}, slots)
+    return Survey({key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()}, slots, files)
 
 
 def readable(files: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.config import Loaded
@@ -10,7 +10,7 @@ from fleet.diagnostics import Diagnostic
 from fleet.model import Address
 from fleet.reference import ImageReference
 from fleet.sites import SiteAddress, SiteReference, Survey
-from fleet.values import paste_lines
+from fleet.values import ValuesFile, find_prefix, paste_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,21 @@ def find_wants(loaded: Loaded, surveyed: Survey, names: Mapping[str, str]) -> Wa
             if key not in references:
                 references[key] = ImageReference(names[slot.image], slot.track)
             sites = slots.get(name)
-            if not sites:
-                missing.append(_no_site(loaded, hub, name, references[key], list(slots)))
-                continue
             want = Want(hub, name, slot.image, references[key])
+            if not sites:
+                missing.append(_no_site(loaded, surveyed.files[hub], want, list(slots)))
+                continue
             for address in sites:
                 by_site.setdefault(address, []).append(want)
-    wrong = (*missing, *_conflicts(loaded, by_site), *_named_elsewhere(loaded, surveyed, by_site))
+    wrong = (*missing, *_conflicts(loaded, by_site), *_refused(loaded, surveyed, by_site))
     return Wants(by_site, wrong)
 
 
-def _no_site(loaded: Loaded, hub: str, slot: str, wanted: ImageReference, others: list[str]) -> Diagnostic:
+def _no_site(loaded: Loaded, files: Sequence[ValuesFile], want: Want, others: list[str]) -> Diagnostic:
+    hub, slot, wanted = want.hub, want.slot, want.reference
     values = loaded.fleet.hubs[hub].values
     assert values is not None
-    lines = paste_lines(slot, wanted, "jupyterhub.")
+    lines = paste_lines(slot, wanted, find_prefix(files))
     has = f"It has: {', '.join(others)}." if others else "It sets no user image at all."
     return loaded.source.diagnostic(
         ("hubs", hub, "slots", slot),
@@ -94,18 +95,14 @@ def _conflicts(loaded: Loaded, by_site: Mapping[Address, list[Want]]) -> Iterato
         )
 
 
-def _named_elsewhere(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
-    """Slots that want another image at a site that holds the tag alone."""
+def _refused(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
+    """Slots that want what cannot be written at their site, such as another image where the tag stands alone."""
     for address, wants in by_site.items():
         found, first = surveyed.sites[address], wants[0]
-        if found.site.name_line is not None and found.image != first.reference.name:
-            file, number = found.site.name_line
-            yield loaded.source.diagnostic(
-                first.keys("image"),
-                f"{first.hub} {first.slot} wants the image {first.reference.name}, but {found.site.file} sets its tag "
-                f"only; the name {found.image} stands in {file}:{number}",
-                f"Write the name beside the tag in {found.site.file}:{found.site.line}, or change it there by hand.",
-            )
+        refusal = found.site.refusal(first.reference)
+        if refusal:
+            summary = f"{first.hub} {first.slot} cannot be given {first.reference}"
+            yield loaded.source.diagnostic(first.keys("image"), summary, refusal)
 
 
 def wanted_at(found: SiteReference, want: Want) -> SiteReference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def _approved() -> bool:
 
 
 def _carry_out(opened: Run, plan: Plan, options: argparse.Namespace) -> int:
+    gc.enable()  # from here on a run may last for hours
     pace = opened.workshop.pace
     with _stopping_cleanly(pace), watch(len(grouped(plan.changes)), no_color=options.no_color) as watcher:
         pace.tell = watcher.waiting

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from pathlib import Path
 
-from fleet.commands.common import pace_of, question_of, store_of
+from fleet.commands.common import pace_of, question_of, state_of
 from fleet.config import load
 from fleet.errors import ExitCode
 from fleet.planning import make_plan
@@ -17,11 +16,9 @@ from fleet.terminal import line, write
 
 def run(options: argparse.Namespace) -> int:
     """Show what apply would change."""
-    # A plan builds much and drops little: the collector would walk the growing heap again and again for nothing.
-    gc.disable()
     loaded = load(Path(options.file))
     workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
-    plan = make_plan(loaded, workshop, question_of(options, workshop, store_of(workshop).load()))
+    plan = make_plan(loaded, workshop, question_of(options, workshop, state_of(workshop)))
     lines = plan_lines(plan)
     if options.out:
         from fleet.plan_file import save_plan
