@@ -128,6 +128,7 @@ def test_a_python_script_in_a_chart_is_no_place_for_an_edit() -> None:
 if REAL is not None:  # the counts of one real fleet; what they mean is tested above on a generated one
 
     def test_the_counts_of_the_real_fleet() -> None:
+        assert REAL is not None
         hubs = {name: find_sites(files) for name, files in hubs_of(REAL).items()}
         sites = {(s.file, s.path): s for slots in hubs.values() for found in slots.values() for s in found}
         assert (len(hubs), len(sites), len({file for file, _ in sites})) == (171, 302, 72)
