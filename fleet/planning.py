@@ -40,8 +40,7 @@ class Question:
 def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     """The plan for a fleet as of now.
 
-    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag, PolicyRefusal when a rule forbids
-    the plan.
+    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag.
     """
     fleet = loaded.fleet
     _refuse(unbuilt(loaded))
@@ -56,7 +55,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     moves, left_out = made.of_sites(surveyed, wants)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
-    plan = Plan(
+    return Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
         changes=(*changes, *moves),
@@ -73,10 +72,13 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             notes=tuple(made.notes(wants, resolved, moves, [*unread, *not_read])),
         ),
     )
-    refused = refusals(plan.changes, fleet, lambda keys, *text: loaded.source.diagnostic(keys, *text))
+
+
+def check_policy(plan: Plan, loaded: Loaded) -> None:
+    """Raise PolicyRefusal, naming each rule and its line, when `protect` or `limits` forbids the plan."""
+    refused = refusals(plan.changes, loaded.fleet, lambda keys, *text: loaded.source.diagnostic(keys, *text))
     if refused:
         raise PolicyRefusal(refused)
-    return plan
 
 
 def _refuse(diagnostics: Sequence[Diagnostic]) -> None:

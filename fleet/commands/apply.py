@@ -17,7 +17,7 @@ from fleet.errors import ExitCode, UsageError
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.plan_file import load_plan
-from fleet.planning import make_plan
+from fleet.planning import check_policy, make_plan
 from fleet.progress import watch
 from fleet.run import Run, apply_plan, open_run
 from fleet.services import Workshop
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     with _opened(workshop, options) as opened:
         plan = make_plan(loaded, workshop, question_of(options, workshop, opened.state))
         write(plan_lines(plan), no_color=options.no_color)
+        check_policy(plan, loaded)
         if not plan.changes:
             return ExitCode.OK
         if not options.auto_approve and not _approved():
