@@ -22,7 +22,7 @@ Rules for authors (the contract suite in `fleet.testing` checks them):
    them through `context.each`: the core may do several at once, and repeats one that fails in passing without
    repeating the others.
 
-For HTTP there is `Http`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
+For HTTP there is `context.http()`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pydantic import ConfigDict
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.gitblob import blob_id
-from fleet.http import HTTP2, Answer, Ask, Http, host_of, is_loopback
+from fleet.http import HTTP2, PATIENT, Answer, Ask, Http, Timeouts, host_of, is_loopback
 from fleet.model import (
     Action,
     Address,
@@ -91,6 +91,7 @@ __all__ = [
     "SecretSource",
     "Settings",
     "Spec",
+    "Timeouts",
     "TryAgain",
     "Unsure",
     "blob_id",
@@ -125,14 +126,19 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core lends to a provider: the fleet's name (the ownership marker), the folder of fleet.yaml, a way to
-    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), and `each`
-    for what takes a request per thing."""
+    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), `each`
+    for what takes a request per thing, and how long to wait for an answer."""
 
     fleet: str
     folder: Path
     secret: Callable[[SecretSource], Secret]
     spend: Callable[[], None]
     each: Each = one_by_one
+    timeouts: Timeouts = PATIENT
+
+    def http(self) -> Http:
+        """A client that counts its requests and waits for answers as this run does."""
+        return Http(self.spend, self.timeouts)
 
 
 class Provider(ABC):

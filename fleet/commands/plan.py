@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     # A plan builds much and drops little: the collector would walk the growing heap again and again for nothing.
     gc.disable()
     loaded = load(Path(options.file))
-    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
+    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options), source=loaded.source)
     plan = make_plan(loaded, workshop, question_of(options, workshop, store_of(workshop).load()))
     lines = plan_lines(plan)
     if options.out:
