@@ -18,7 +18,7 @@ from fleet.model import Address, Change, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.provider import Provider, Reveal, Secret
-from fleet.world import Providers, is_at, read_all
+from fleet.world import Providers, is_at, is_done, read_all
 
 AT_ONCE = 32
 """Groups that are written at once over all providers; each provider's own limit is below it."""
@@ -164,13 +164,13 @@ def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[s
 
 def _settled(group: Group, world: Mapping[Address, Spec], services: Services) -> Result | None:
     begun = services.begun
-    if all(is_at(world, change.address, change.after) for change in group.changes):
+    if all(is_done(world, change) for change in group.changes):
         return Result(group, Status.FOUND)
     for change in group.changes:
         if change.address in services.forbidden:
             return Result(group, *services.forbidden[change.address])
         was_ours = change.address in begun and begun[change.address] == change.after
-        if not (was_ours or any(is_at(world, change.address, side) for side in (change.before, change.after))):
+        if not (was_ours or is_at(world, change.address, change.before) or is_done(world, change)):
             return Result(group, Status.STALE, f"{change.address} is no longer what the plan found there")
     return None
 
@@ -271,4 +271,4 @@ def write_group(group: Group, services: Services) -> None:
 
 def _is_written(group: Group, provider: Provider) -> bool:
     world = provider.read([change.address for change in group.changes])
-    return all(is_at(world, change.address, change.after) for change in group.changes)
+    return all(is_done(world, change) for change in group.changes)

@@ -22,7 +22,7 @@ Rules for authors (the contract suite in `fleet.testing` checks them):
    them through `context.each`: the core may do several at once, and repeats one that fails in passing without
    repeating the others.
 
-For HTTP there is `Http`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
+For HTTP there is `context.http()`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
 
 if TYPE_CHECKING:
-    from fleet.http import HTTP2, Answer, Ask, Http, host_of, is_loopback
+    from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
     from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "SecretSource",
     "Settings",
     "Spec",
+    "Timeouts",
     "TryAgain",
     "Unsure",
     "Url",
@@ -106,7 +107,7 @@ __all__ = [
 ]
 
 _LATE = {
-    **dict.fromkeys(("HTTP2", "Answer", "Ask", "Http", "host_of", "is_loopback"), "fleet.http"),
+    **dict.fromkeys(("HTTP2", "Answer", "Ask", "Http", "Timeouts", "host_of", "is_loopback"), "fleet.http"),
     **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient"), "fleet.oci"),
 }
 """What is imported when a provider asks for it: a fleet without registries does not pay for it."""
@@ -147,14 +148,21 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core lends to a provider: the fleet's name (the ownership marker), the folder of fleet.yaml, a way to
-    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), and `each`
-    for what takes a request per thing."""
+    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), `each`
+    for what takes a request per thing, and how long to wait for an answer."""
 
     fleet: str
     folder: Path
     secret: Callable[[SecretSource], Secret]
     spend: Callable[[], None]
     each: Each = one_by_one
+    timeouts: Timeouts | None = None
+
+    def http(self) -> Http:
+        """A client that counts its requests and waits for answers as this run does."""
+        from fleet.http import Http
+
+        return Http(self.spend, self.timeouts)
 
 
 class Provider(ABC):

@@ -10,17 +10,19 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from fleet import __version__
 from fleet.apply import Forbidden, Group, Outcome, Recorder, Result, Services, Status, carry_out
 from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
-from fleet.model import Address, Spec
+from fleet.model import Address, Change, Spec
 from fleet.plan import Plan
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
 from fleet.services import Workshop
 from fleet.state import Begun, State
 from fleet.store import FolderStore
+from fleet.world import is_done
 
 
 def now() -> str:
@@ -63,32 +65,33 @@ def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Ite
 def _settle(run: Run, group: str, begun: Begun) -> None:
     """Finish the record of a group whose end is not known: written, or not."""
     provider = run.workshop[begun.provider]
-    wanted = {Address.parse(step.address): _spec(run.workshop, step) for step in begun.steps}
-    provider.settle(list(wanted), begun.blobs)
-    found = provider.read(list(wanted))
-    if all(found.get(address) == spec for address, spec in wanted.items()):
+    changes = [_change(run.workshop, step) for step in begun.steps]
+    addresses = [change.address for change in changes]
+    provider.settle(addresses, begun.blobs)
+    found = provider.read(addresses)
+    if all(is_done(found, change) for change in changes):
         run.write_down(GroupDone(run=run.id, at=now(), group=group, plan="", steps=begun.steps, found=True))
         run.notes.append(f"{group}: an earlier run was killed after it had written this; it is done")
 
 
-def _spec(workshop: Workshop, step: Step) -> Spec | None:
-    if step.after is None:
-        return None
-    return workshop.spec_type(Address.parse(step.address)).model_validate_json(json.dumps(step.after))
+def _change(workshop: Workshop, step: Step) -> Change:
+    address = Address.parse(step.address)
+
+    def spec(side: dict[str, Any] | None) -> Spec | None:
+        return None if side is None else workshop.spec_type(address).model_validate_json(json.dumps(side))
+
+    return Change(address, spec(step.before), spec(step.after), removal=step.removal)
 
 
 def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     """Carry out a plan under the lock, with journal and state."""
+    forbidden = dict(_recheck(plan, run.workshop))
     run.write_down(
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
     )
-    begun = {
-        Address.parse(step.address): _spec(run.workshop, step)
-        for group in run.state.begun.values()
-        for step in group.steps
-    }
+    steps = [step for group in run.state.begun.values() for step in group.steps]
+    begun = {change.address: change.after for change in (_change(run.workshop, step) for step in steps)}
     recorder = _Journalist(run, plan, watcher)
-    forbidden = dict(_recheck(plan, run.workshop))
     outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, begun, forbidden), recorder)
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())

@@ -7,16 +7,21 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel
 
 from fleet import plugins
-from fleet.config import Fleet
-from fleet.errors import FleetError
-from fleet.model import Address, Spec
+from fleet.config import Fleet, Source
+from fleet.errors import FleetError, InputError, ProviderError
+from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Context, Each, Provider, Registry, Settings
-from fleet.secrets import read_secret
+from fleet.provider import CodeHost, Context, Each, Provider, Registry, Secret, Settings
+from fleet.secrets import SecretSource, read_secret
 from fleet.sites import PROVIDER, Intend, Values, is_local
+
+if TYPE_CHECKING:
+    from fleet.http import Timeouts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,13 +45,18 @@ ANONYMOUS = "anonymous "
 
 @dataclass(slots=True)
 class Workshop:
-    """The providers of one run, each opened when it is first asked for."""
+    """The providers of one run, each opened when it is first asked for.
+
+    `source` is the text of fleet.yaml, where there is one: what is wrong with a secret is then said with its place.
+    """
 
     fleet: Fleet
     folder: Path
     pace: Pace
     intend: Intend = field(default=lambda group, blobs: None)
     unfinished: Collection[str] = ()
+    timeouts: Timeouts | None = None
+    source: Source | None = None
     _open: dict[str, Provider] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Provider:
@@ -61,6 +71,10 @@ class Workshop:
         if address.kind not in kinds:
             raise FleetError(f"{address.provider} knows no kind {address.kind!r}")
         return kinds[address.kind]
+
+    def reveal(self, ref: SecretRef) -> Secret:
+        """A secret at the moment of use."""
+        return self[ref.source.provider].reveal(ref)
 
     def registry_at(self, host: str) -> Registry:
         """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
@@ -109,10 +123,23 @@ class Workshop:
         return Context(
             fleet=self.fleet.name,
             folder=self.folder,
-            secret=lambda source: read_secret(source, self.folder),
+            secret=lambda source: self._secret(name, source),
             spend=lambda: self.pace.spend(name, self[name].limits),
             each=self._each(name),
+            timeouts=self.timeouts,
         )
+
+    def _secret(self, name: str, source: SecretSource) -> Secret:
+        try:
+            return read_secret(source, self.folder)
+        except ProviderError as error:
+            if self.source is None:
+                raise
+            block = "registries" if name in self.fleet.registries else "code_hosts"
+            keys = (block, name, *(_path_to(source, getattr(self.fleet, block)[name].settings) or ()))
+            raise InputError(
+                [self.source.diagnostic(keys, f"the secret of {name} is not to be had: {error}")]
+            ) from None
 
     def _each(self, name: str) -> Each:
         """Several at once, within the provider's limits, each repeated by itself while its trouble is a passing one."""
@@ -123,3 +150,16 @@ class Workshop:
                 return list(pool.map(lambda item: self.pace.repeat(limits, lambda: work(item)), items))
 
         return each
+
+
+def _path_to(source: SecretSource, settings: BaseModel) -> tuple[str, ...] | None:
+    """The keys that lead from a provider's settings to a secret source; None where it is not in there."""
+    for name, declared in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        key = declared.alias or name
+        if value == source:
+            return (key,)
+        inner = _path_to(source, value) if isinstance(value, BaseModel) else None
+        if inner is not None:
+            return (key, *inner)
+    return None

@@ -14,8 +14,9 @@ import pytest
 
 from fleet.gitblob import blob_id
 from fleet.provider import CommitRequest, Conflict, ProviderError, TryAgain
+from fleet.testing import crash
 from fleet_checkout import Checkout
-from tests import checkouts, crash
+from tests import checkouts
 from tests.checkouts import CHANGES, Repository, checkout, request
 
 

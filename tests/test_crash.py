@@ -12,7 +12,7 @@ import pytest
 
 from fleet.cli import main
 from fleet.store import FolderStore
-from tests.crash import CRASH_POINTS, count_events, run_killed_at
+from fleet.testing.crash import CRASH_POINTS, count_events, run_killed_at
 from tests.little_fleet import LittleFleet
 
 SHARDS = 4

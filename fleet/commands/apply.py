@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
             "apply asks before it writes, and there is no terminal to ask on: give -auto-approve, or a plan file"
         )
     loaded = load(Path(options.file))
-    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
+    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options), source=loaded.source)
     with _opened(workshop, options) as opened:
         plan = make_plan(loaded, workshop, question_of(options, workshop, opened.state))
         write(plan_lines(plan), no_color=options.no_color)

@@ -17,7 +17,7 @@ from fleet.terminal import line, write
 def run(options: argparse.Namespace) -> int:
     """Show what apply would change."""
     loaded = load(Path(options.file))
-    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
+    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options), source=loaded.source)
     plan = make_plan(loaded, workshop, question_of(options, workshop, state_of(workshop)))
     write(plan_lines(plan), no_color=options.no_color)
     check_policy(plan, loaded)

@@ -34,6 +34,7 @@ class Request:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     body: bytes
+    raw_query: str = ""
 
     def json(self) -> Any:
         """The body as JSON; raises ValueError when it is none."""
@@ -134,7 +135,7 @@ class Loopback:
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._scheme = "http" if tls is None else "https"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     @property
@@ -223,6 +224,8 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             length = int(self.headers.get("content-length") or 0)
             body = self.rfile.read(length) if length else self._chunked()
+            if len(body) < length:
+                raise ConnectionError("the client went away in the middle of its request, so it has asked for nothing")
             return Request(
                 self.command,
                 unquote(parts.path),
@@ -230,6 +233,7 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
                 parse_qs(parts.query, keep_blank_values=True),
                 {name.lower(): value for name, value in self.headers.items()},
                 body,
+                parts.query,
             )
 
         def _chunked(self) -> bytes:

@@ -20,7 +20,6 @@ from fleet.provider import (
     Context,
     Credentials,
     Home,
-    Http,
     ImageReference,
     Limits,
     Login,
@@ -62,7 +61,7 @@ class Quay(Registry):
         super().__init__(name, settings, context)
         self._url = settings.url.rstrip("/")
         self._settings = settings
-        self._http = Http(context.spend)
+        self._http = context.http()
         self._api = Api(self._url, self._http, lambda: self._token)
         self._lock = threading.Lock()
         self._listed: dict[str, dict[str, Document]] = {}
@@ -94,6 +93,10 @@ class Quay(Registry):
         needed = Resource(robot, Robot(owner=self.context.fleet, repository=full), (repository.address,))
         return Home(name, (repository, needed), Login(robot.name, SecretRef(source=robot, field=PASSWORD)))
 
+    def together(self, address: Address) -> str:
+        """A repository and its robot are one group, so that it is never unclear whose a robot is."""
+        return "/".join(_split(address))
+
     def cost(self, change: Change) -> int:
         """About how many requests a change takes; a robot's includes its proof."""
         if change.after is None:
@@ -118,7 +121,7 @@ class Quay(Registry):
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Make each repository or robot what it is to be; a robot is proved before it counts as done."""
-        for change in changes:
+        for change in sorted(changes, key=_turn):
             namespace, name = _split(change.address)
             match change.address.kind, change.after:
                 case "repository", None:
@@ -286,6 +289,12 @@ class Quay(Registry):
             entry for name, entry in self._list(namespace).items() if name != short
         ]
         return min(others, key=lambda entry: bool(entry.get("is_public")), default=None)
+
+
+def _turn(change: Change) -> int:
+    """A repository is made before its robot, and forgotten after it: a robot without a mark is its repository's."""
+    is_robot = change.address.kind == ROBOT
+    return int(is_robot if change.after is not None else not is_robot)
 
 
 def _split(address: Address) -> tuple[str, str]:

@@ -122,7 +122,9 @@ class Api:
         """The role of each user and robot on a repository; none for a repository that isn't there."""
         path = f"/repository/{namespace}/{name}/permissions/user/"
         answer = self._send(_Call("GET", path, f"see who may push to {namespace}/{name}", namespace), 404)
-        permissions = {} if answer.status == 404 else _object(answer).get("permissions") or {}
+        permissions = {} if answer.status == 404 else _object(answer).get("permissions")
+        if not isinstance(permissions, dict) or not all(isinstance(entry, dict) for entry in permissions.values()):
+            raise ProviderError(f"the answer has no permissions of {namespace}/{name}; is it a Quay?")
         return {user: str(entry.get("role")) for user, entry in permissions.items()}
 
     def grant(self, namespace: str, name: str, robot: str, role: str) -> None:
