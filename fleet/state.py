@@ -32,6 +32,7 @@ class Thing(Frozen):
 class Begun(Frozen):
     """A group that a run began and of which no end is known."""
 
+    run: str
     provider: str
     steps: tuple[Step, ...]
     blobs: tuple[str, ...] = ()
@@ -66,7 +67,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
             case RunBegan():
                 runs.append(Run(run=entry.run, began=entry.at, plan=entry.plan, user=entry.user))
             case GroupBegan():
-                begun[entry.group] = Begun(provider=entry.provider, steps=entry.steps)
+                begun[entry.group] = Begun(run=entry.run, provider=entry.provider, steps=entry.steps)
             case Intended():
                 began = begun[entry.group]
                 begun[entry.group] = began.model_copy(update={"blobs": (*began.blobs, *entry.blobs)})

@@ -13,6 +13,8 @@ import pytest
 
 from fleet.cli import main
 from fleet.errors import ExitCode
+from fleet.pace import Pace
+from fleet.store import FolderStore
 from tests.little_fleet import LittleFleet
 
 
@@ -348,9 +350,6 @@ def _drain(terminal: int) -> str:
 def test_a_second_run_that_writes_at_the_same_time_is_kept_out(
     little: LittleFleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fleet.pace import Pace
-    from fleet.store import FolderStore
-
     little.track("bbbbbbbbbbbb")
     with FolderStore(little.folder / ".fleet", "example").lock("other-run", Pace()):
         code, _, err = run(capsys, "apply", "-auto-approve")
@@ -437,3 +436,42 @@ def test_a_folder_that_is_no_checkout_can_be_planned_for_and_not_applied_to(
     code, out, _ = run(capsys, "apply", "-auto-approve")
     assert code == ExitCode.ERROR
     assert "git" in out
+
+
+def leave_open(little: LittleFleet, provider: str, address: str) -> None:
+    """A journal as a run leaves it that was killed before it wrote anything."""
+    from fleet.journal import GroupBegan, Step
+
+    store = FolderStore(little.folder / ".fleet", "example")
+    with store.lock("killed-run", Pace()):
+        step = Step(address=address, before=None, after={"owner": "example"})
+        store.append(GroupBegan(run="killed-run", at="then", group="g", provider=provider, steps=(step,)))
+
+
+def test_what_a_killed_run_left_open_and_nobody_wants_any_more_is_closed(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_open(little, "gone", "gone:repository:example/x")
+    code, _, err = run(capsys, "apply", "-auto-approve")
+    assert code == ExitCode.OK, err
+    assert "neither a registry nor a code host named 'gone'" in err
+    assert FolderStore(little.folder / ".fleet", "example").load().begun == {}
+    assert run(capsys, "apply", "-auto-approve")[2] == ""
+
+
+def test_a_partial_run_leaves_open_what_it_was_not_asked_about(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_open(little, "gone", "gone:repository:example/x")
+    assert run(capsys, "apply", "-auto-approve", "-target=hub:three")[0] == ExitCode.OK
+    assert "g" in FolderStore(little.folder / ".fleet", "example").load().begun
+
+
+def test_an_offline_apply_says_that_no_registry_was_asked(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    little.track("eeeeeeeeeeee", "three")
+    assert run(capsys, "plan", "-refresh=false", "-out=p.fleet")[0] == ExitCode.OK
+    code, out, _ = run(capsys, "apply", "p.fleet")
+    assert code == ExitCode.OK
+    assert "No registry was asked" in out

@@ -38,7 +38,7 @@ def end_state(little: LittleFleet) -> dict[str, object]:
         "status": little.git("status", "--porcelain"),
         "leftovers": sorted(path.name for path in (little.infrastructure / ".git").glob("*lock*")),
         "things": things,
-        "begun": state.begun,
+        "begun": dict(state.begun),
     }
 
 

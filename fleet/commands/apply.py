@@ -19,7 +19,7 @@ from fleet.plan import Plan
 from fleet.plan_file import load_plan
 from fleet.planning import check_policy, make_plan
 from fleet.progress import watch
-from fleet.run import Run, apply_plan, open_run
+from fleet.run import Run, apply_plan, close_what_is_no_longer_wanted, open_run
 from fleet.services import Workshop
 from fleet.show import count, plan_lines
 from fleet.sites import SiteReference
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         write(plan_lines(plan), no_color=options.no_color)
         check_policy(plan, loaded)
         if not plan.changes:
+            close_what_is_no_longer_wanted(opened, plan)
             return ExitCode.OK
         if not options.auto_approve and not _approved():
             write([line("Nothing was applied.")], sys.stderr)
@@ -76,7 +77,7 @@ def _carry_out(opened: Run, plan: Plan, options: argparse.Namespace) -> int:
     with _stopping_cleanly(pace), watch(len(grouped(plan.changes)), no_color=options.no_color) as watcher:
         pace.tell = watcher.waiting
         outcome = apply_plan(opened, plan, watcher)
-    write(_report(outcome, options), no_color=options.no_color)
+    write(_report(outcome, plan, options), no_color=options.no_color)
     return outcome.exit_code
 
 
@@ -97,7 +98,7 @@ def _stopping_cleanly(pace: Pace) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _report(outcome: Outcome, options: argparse.Namespace) -> list[Line]:
+def _report(outcome: Outcome, plan: Plan, options: argparse.Namespace) -> list[Line]:
     """What is done, failed and not attempted, and the command that goes on."""
     lines: list[Line] = [()]
     for status in (Status.FAILED, Status.STALE, Status.SKIPPED):
@@ -120,6 +121,8 @@ def _report(outcome: Outcome, options: argparse.Namespace) -> list[Line]:
                 "fleet did not start a server with the new image: try it on one hub."
             )
         )
+        if any(change.address not in plan.resolutions for change in moved):
+            lines.append(line("No registry was asked: whether these tags exist was not checked."))
     if outcome.exit_code is not ExitCode.OK:
         lines.append(line(f"What is done is done. Go on with: {_next_command(outcome, options)}"))
     return lines
