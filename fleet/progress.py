@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from fleet.apply import Group, Result, Status
-from fleet.terminal import printable
+from fleet.terminal import count, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -100,4 +100,4 @@ class _Bars:
 def _size(group: Group) -> str:
     number = len(group.changes)
     kind = group.changes[0].address.kind
-    return f"1 {kind}" if number == 1 else f"{number} {kind}s"
+    return count(number, kind)

@@ -8,7 +8,7 @@ from typing import Any
 from fleet.model import Action, Change, Spec, canonical
 from fleet.plan import LeftOut, Place, Plan, counts, hubs_reached
 from fleet.sites import SiteAddress, SiteReference
-from fleet.terminal import Line, Span, Style, line
+from fleet.terminal import Line, Span, Style, count, line
 
 PLACES_SHOWN = 20
 """Places of one group of identical changes that are listed; the rest are counted. Removals are always listed."""
@@ -29,11 +29,6 @@ _SYMBOLS: dict[Action, Span] = {
 def plan_lines(plan: Plan) -> list[Line]:
     """The whole plan."""
     return [*_heading(plan), *_body(plan), *_left_out(plan.told.left_out), *_summary(plan)]
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 hub`, `2 hubs`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _heading(plan: Plan) -> Iterator[Line]:
@@ -77,7 +72,7 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
     if isinstance(first.after, SiteReference) and isinstance(first.before, SiteReference):
         yield line("  ", symbol, " ", *_moved(first.before, first.after, image_at(plan, first)))
     else:
-        names = count(len(changes), first.address.kind, f"{first.address.kind}s") if len(changes) > 1 else ""
+        names = count(len(changes), first.address.kind) if len(changes) > 1 else ""
         yield line("  ", symbol, " ", names or f"{first.address.kind} {first.address.name}", ("dim", _verb(first)))
         for text in _fields(first.before, first.after):
             yield line("      ", text)

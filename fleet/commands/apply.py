@@ -21,9 +21,9 @@ from fleet.planning import check_policy, make_plan
 from fleet.progress import watch
 from fleet.run import Run, apply_plan, close_what_is_no_longer_wanted, open_run
 from fleet.services import Workshop
-from fleet.show import count, plan_lines
+from fleet.show import plan_lines
 from fleet.sites import SiteReference
-from fleet.terminal import Line, line, write
+from fleet.terminal import Line, count, line, write
 
 
 def run(options: argparse.Namespace) -> int:

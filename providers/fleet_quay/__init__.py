@@ -271,9 +271,9 @@ class Quay(Registry):
 
     def _token_of(self, robot: Document, address: Address) -> Secret:
         token = robot.get("token")
-        if not isinstance(token, str) or not token.strip():
+        if not isinstance(token, Secret):
             raise ProviderError(f"{self.host} does not show the token of the robot {address.name}")
-        return Secret(token)
+        return token
 
     def _prove(self, address: Address, token: Secret) -> None:
         namespace, short = _split(address)
