@@ -17,6 +17,9 @@ from tests.little_fleet import TAGS, LittleFleet
 DOES_NOT_APPLY = "does not apply"
 """Under this name the contract's tests record which cases do not apply to a provider, and why."""
 
+collect_ignore = ["third_party"]
+"""Tests of a provider that lives elsewhere; `test_third_party.py` runs them as its author would."""
+
 for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
     del os.environ[_name]
 
