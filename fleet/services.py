@@ -18,7 +18,8 @@ from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Provider, Registry, Secret, Settings
 from fleet.secrets import SecretSource, read_secret
-from fleet.sites import PROVIDER, Intend, Values, is_local
+from fleet.site import PROVIDER, is_local
+from fleet.sites import Intend, Values
 
 if TYPE_CHECKING:
     from fleet.http import Timeouts

@@ -21,7 +21,7 @@ LAYERS = [
     {"fleet.oci_auth"},
     {"fleet.oci"},
     {"fleet.provider"},
-    {"fleet.plugins", "fleet.pace", "fleet.values", "fleet.commit_message", "fleet.journal"},
+    {"fleet.plugins", "fleet.pace", "fleet.values", "fleet.commit_message", "fleet.journal", "fleet.site"},
     {"fleet.config", "fleet.state", "fleet.sites", "fleet.plan"},
     {"fleet.world", "fleet.difference", "fleet.resolution"},
     {"fleet.store", "fleet.selection", "fleet.services", "fleet.images", "fleet.importers"},

@@ -22,7 +22,7 @@ from fleet.progress import watch
 from fleet.run import Run, apply_plan, close_what_is_no_longer_wanted, open_run
 from fleet.services import Workshop
 from fleet.show import plan_lines
-from fleet.sites import SiteReference
+from fleet.site import SiteReference
 from fleet.terminal import Line, count, line, write
 
 

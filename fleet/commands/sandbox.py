@@ -6,12 +6,16 @@ import argparse
 from pathlib import Path
 
 from fleet.errors import ExitCode
-from fleet.sandbox import control
+from fleet.plugins import missing_package
 from fleet.terminal import line, write
 
 
 def run(options: argparse.Namespace) -> int:
     """Start, stop or look at the sandbox."""
+    try:
+        from fleet.sandbox import control
+    except ModuleNotFoundError as error:
+        raise missing_package("the sandbox", error) from None
     folder = Path(options.folder)
     if options.action == "down":
         stopped = control.down(folder)
