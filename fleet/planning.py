@@ -48,7 +48,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     question.selection.check(_labels(fleet), fleet.images)
     homes, wrong = find_homes(loaded, workshop)
     read, unread = _hub_files(fleet, question)
-    surveyed = survey(read, workshop.host)
+    surveyed = survey(read, workshop.files)
     wants = find_wants(loaded, surveyed, homes.names)
     _refuse([*wrong, *wants.wrong])
     made = _Making(loaded, workshop, question)

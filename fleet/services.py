@@ -16,7 +16,7 @@ from fleet.config import Fleet, Source
 from fleet.errors import FleetError, InputError, ProviderError
 from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Context, Each, Provider, Registry, Secret, Settings
+from fleet.provider import CodeHost, Context, Each, Files, Provider, Registry, Secret, Settings
 from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
 from fleet.sites import Intend, Values
@@ -94,6 +94,11 @@ class Workshop:
         if not isinstance(provider, CodeHost):
             raise FleetError(f"no entry of code_hosts serves the repository {repository}")
         return provider
+
+    def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
+        """Files of a repository, asked for again while the trouble is a passing one."""
+        host = self.host(repository)
+        return self.pace.repeat(host.limits, lambda: host.files(repository, ref, paths))
 
     def _make(self, name: str) -> Provider:
         if name == PROVIDER:

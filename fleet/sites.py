@@ -76,13 +76,16 @@ class Survey:
     files: Mapping[str, Sequence[ValuesFile]]
 
 
+FilesOf = Callable[[str, str | None, Collection[str]], Files]
+"""Reads files of a repository (or path) at the head of a branch (None: the default or checked-out one)."""
+
 Host = Callable[[str], CodeHost]
 """Finds the code host that a repository (or path) lies on."""
 
 
-def survey(hubs: Sequence[HubFiles], host: Host) -> Survey:
+def survey(hubs: Sequence[HubFiles], files_of: FilesOf) -> Survey:
     """Read the values files of these hubs, each once, and find every site; raises InputError for a broken file."""
-    parsed = _read_files(hubs, host)
+    parsed = _read_files(hubs, files_of)
     uses: dict[Address, list[tuple[str, str]]] = {}
     found: dict[Address, Site] = {}
     slots: dict[str, dict[str, tuple[Address, ...]]] = {}
@@ -119,14 +122,14 @@ class _ParsedRepository:
         return self.files[name]
 
 
-def _read_files(hubs: Sequence[HubFiles], host: Host) -> dict[tuple[str, str | None], _ParsedRepository]:
+def _read_files(hubs: Sequence[HubFiles], files_of: FilesOf) -> dict[tuple[str, str | None], _ParsedRepository]:
     wanted: dict[tuple[str, str | None], dict[str, None]] = {}
     for hub in hubs:
         wanted.setdefault((hub.repository, hub.branch), {}).update(dict.fromkeys(readable(hub.files)))
 
     def read(key: tuple[str, str | None]) -> Files:
         repository, branch = key
-        return host(repository).files(repository, branch, list(wanted[key]))
+        return files_of(repository, branch, list(wanted[key]))
 
     if len(wanted) > 1:
         with ThreadPoolExecutor(READERS, thread_name_prefix="fleet-values") as pool:

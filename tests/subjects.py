@@ -11,11 +11,16 @@ from typing import Any, ClassVar
 
 from fleet import plugins
 from fleet.provider import Provider
+from fleet.sandbox.github import Limits, State
+from fleet.sandbox.github.objects import read_commit, walk
+from fleet.sandbox.github.pushes import commit_files
+from fleet.sandbox.github.service import GitHub
 from fleet.sandbox.http import Request, Response
+from fleet.sandbox.push import Registries
 from fleet.sandbox.quay import ALL_SCOPES, Quay, QuayState
 from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService, new_key
-from fleet.testing import FLEET, CodeHostSubject, Subject
+from fleet.testing import FLEET, NAME, CodeHostSubject, Subject
 from tests.images import Image, push
 from tests.little_fleet import git
 
@@ -238,6 +243,59 @@ class CheckoutSubject(CodeHostSubject):
         files = {path: (self.top / path).read_bytes() for path in git(self.top, "ls-files").split()}
         names = sorted(str(path.relative_to(self.top)) for path in leftovers)
         return self.history(), status, names, files
+
+
+class GitHubSubject(CodeHostSubject):
+    """A sandbox GitHub with one organisation and one repository."""
+
+    type = "github"
+    environment: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        state = State(folder / "github")
+        state.create_user("ada")
+        state.create_organization("example-org", admins=["ada"])
+        state.create_repository(self.repository, {path: data.decode() for path, data in self.content.items()})
+        (folder / "token").write_text(state.create_token("ada", {"contents": "write"}))
+        self.state = state
+        self.github = GitHub(state, Limits(), Registries({}))
+        self.service = self.github
+
+    def close(self) -> None:
+        self.github.close()
+
+    @property
+    def repository(self) -> str:
+        return "example-org/infrastructure"
+
+    def entry(self, url: str) -> Mapping[str, Any]:
+        return {"base_url": url, "auth": {"token": {"file": "token"}}}
+
+    def document(self, url: str, images: Sequence[str]) -> dict[str, Any]:
+        return {"version": 1, "name": FLEET, "code_hosts": {NAME: {"type": self.type, **self.entry(url)}}}
+
+    def commit(self, files: Mapping[str, bytes]) -> None:
+        with self.state.lock:
+            commit_files(self.state, self.state.repository(self.repository), files, "By hand")
+
+    def history(self) -> list[Mapping[str, bytes]]:
+        found: list[Mapping[str, bytes]] = []
+        with self.state.lock:
+            oid = self.state.repository(self.repository).head
+            while oid:
+                commit = read_commit(self.state.store, oid)
+                found.insert(0, self._files(commit.tree))
+                oid = commit.parents[0] if commit.parents else None
+        return found
+
+    def _files(self, tree: str) -> Mapping[str, bytes]:
+        blobs = [(path, entry) for path, entry in walk(self.state.store, tree) if entry.kind == "blob"]
+        found = {path: self.state.store.read(entry.oid) for path, entry in blobs}
+        return {path: blob.data for path, blob in found.items() if blob is not None}
+
+    def snapshot(self) -> object:
+        return self.history()
 
 
 def _bearer(tokens: TokenService, grant: dict[str, Any]) -> dict[str, str]:

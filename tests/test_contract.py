@@ -11,13 +11,14 @@ import pytest
 from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
-from tests.subjects import CheckoutSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
     "checkout": CheckoutSubject,
+    "github": GitHubSubject,
 }
 
 CASES = {f"{row}: {case.name}": case for row, subject in SUBJECTS.items() for case in cases(subject)}
@@ -75,6 +76,7 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
         "it makes no requests": ["opening a provider asks nobody"],
         "it makes nothing": OF_THINGS,
     },
+    "github": {"it is no registry": OF_REGISTRIES, "it makes nothing": OF_THINGS},
 }
 """The cases that do not apply to each provider, by the reason."""
 

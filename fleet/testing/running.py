@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -165,9 +165,14 @@ def rig_of(subject: type[Subject], timeouts: Timeouts = PATIENT) -> Iterator[Rig
     with tempfile.TemporaryDirectory(prefix="fleet-testing-") as scratch, _environment(subject):
         folder = Path(scratch)
         made = subject(folder)
-        if made.service is None:
-            yield Rig(made, None, folder, timeouts)
-            return
+        with closing(made):
+            yield from _served(made, folder, timeouts)
+
+
+def _served(made: Subject, folder: Path, timeouts: Timeouts) -> Iterator[Rig]:
+    if made.service is None:
+        yield Rig(made, None, folder, timeouts)
+    else:
         with Loopback(made.service) as loopback:
             rig = Rig(made, loopback, folder, timeouts)
             rig.wants(NEIGHBOUR)

@@ -47,6 +47,9 @@ class Subject(ABC):
         """`folder` is empty, and where fleet.yaml will lie."""
         self.folder = folder
 
+    def close(self) -> None:
+        """The case is over: end what the service holds open. Nothing, unless a subject says otherwise."""
+
     @classmethod
     def provider(cls) -> builtins.type[Provider]:
         """The class under test."""
