@@ -54,6 +54,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     moves, left_out = made.of_sites(surveyed, wants)
+    made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
     return Plan(
@@ -70,7 +71,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             left_out=tuple(left_out),
-            notes=tuple(made.notes(wants, resolved, moves, [*unread, *not_read])),
+            notes=(*_warnings(surveyed, moves), *made.notes(wants, resolved, moves, [*unread, *not_read])),
         ),
     )
 
@@ -193,6 +194,17 @@ class _Making:
                 changes.append(Change(address, before, after, group=self._group(address), reaches=found.hubs))
         return changes, left_out
 
+    def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
+        """Raise InputError for sites whose repository is sure to refuse the commit."""
+        first = {surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves}
+        _refuse(
+            [
+                self.loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
+                for reason, hub in first.items()
+                if reason
+            ]
+        )
+
     def resolve(self, wants: Wants) -> Resolved | None:
         """What the wanted references mean now; None when no registry is to be asked."""
         if not self.question.refresh:
@@ -268,6 +280,12 @@ class _Making:
     @staticmethod
     def _was_asked(reference: ImageReference, resolved: Resolved) -> bool:
         return reference in resolved.asked
+
+
+def _warnings(surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:
+    for warning in dict.fromkeys(surveyed.warnings[change.reaches[0]] for change in moves):
+        if warning:
+            yield f"Notice: {warning}."
 
 
 def _subject(item: Wanted) -> Subject:

@@ -255,12 +255,15 @@ class Registry(Provider):
 class Files:
     """What stood in a repository at one moment: the branch, its head commit, and the files that were asked for.
 
-    A file that does not exist has no entry. `head` and `branch` are empty for a folder without history.
+    A file that does not exist has no entry. `head` and `branch` are empty for a folder without history. `refusal` says
+    why a commit to this branch is sure to be refused, `warning` why it may be; empty where nothing speaks against it.
     """
 
     branch: str
     head: str
     contents: Mapping[str, bytes]
+    refusal: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

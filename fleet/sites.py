@@ -69,11 +69,14 @@ class FoundSite:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All sites of a fleet, and for each hub the addresses of its slots, and its files in Helm's order."""
+    """All sites of a fleet; for each hub the addresses of its slots, its files in Helm's order, and what speaks, surely
+    or perhaps, against a commit to the branch that they lie on."""
 
     sites: Mapping[Address, FoundSite]
     slots: Mapping[str, Mapping[str, tuple[Address, ...]]]
     files: Mapping[str, Sequence[ValuesFile]]
+    refusals: Mapping[str, str]
+    warnings: Mapping[str, str]
 
 
 FilesOf = Callable[[str, str | None, Collection[str]], Files]
@@ -102,7 +105,13 @@ def survey(hubs: Sequence[HubFiles], files_of: FilesOf) -> Survey:
                 uses.setdefault(address, []).append((hub.hub, slot))
                 addresses.append(address)
             of_hub[slot] = tuple(addresses)
-    return Survey({key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()}, slots, files)
+    return Survey(
+        sites={key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()},
+        slots=slots,
+        files=files,
+        refusals={hub.hub: parsed[hub.repository, hub.branch].refusal for hub in hubs},
+        warnings={hub.hub: parsed[hub.repository, hub.branch].warning for hub in hubs},
+    )
 
 
 def readable(files: Iterable[str]) -> list[str]:
@@ -113,6 +122,8 @@ def readable(files: Iterable[str]) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class _ParsedRepository:
     branch: str
+    refusal: str
+    warning: str
     files: Mapping[str, ValuesFile]
 
     def file(self, name: str, hub: HubFiles) -> ValuesFile:
@@ -137,7 +148,12 @@ def _read_files(hubs: Sequence[HubFiles], files_of: FilesOf) -> dict[tuple[str, 
     else:
         answers = [read(key) for key in wanted]
     return {
-        key: _ParsedRepository(files.branch, {name: parse_values(name, data) for name, data in files.contents.items()})
+        key: _ParsedRepository(
+            files.branch,
+            files.refusal,
+            files.warning,
+            {name: parse_values(name, data) for name, data in files.contents.items()},
+        )
         for key, files in zip(wanted, answers, strict=True)
     }
 

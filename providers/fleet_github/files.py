@@ -16,12 +16,22 @@ FILES_A_QUERY = 100
 _BRANCH = """
 query($owner: String!, $name: String!, $ref: String!) {
   repository(owner: $owner, name: $name, followRenames: false) {
-    nameWithOwner isArchived viewerPermission
-    defaultBranchRef { name target { oid } }
-    ref(qualifiedName: $ref) { name target { oid } }
+    isArchived viewerPermission
+    defaultBranchRef { ...branch }
+    ref(qualifiedName: $ref) { ...branch }
   }
 }
+fragment branch on Ref {
+  name target { oid } branchProtectionRule { pattern }
+  rules(first: 50) { nodes { type repositoryRuleset { name } } }
+}
 """
+
+_MAY_PUSH = frozenset({"ADMIN", "MAINTAIN", "WRITE"})
+
+_FORBIDDING = frozenset({"PULL_REQUEST", "UPDATE", "REQUIRED_STATUS_CHECKS", "REQUIRED_DEPLOYMENTS", "MERGE_QUEUE"})
+"""Rules that let no commit onto a branch directly, but for those who may bypass them, which GitHub does not tell.
+https://docs.github.com/en/graphql/reference/enums#repositoryruletype"""
 
 _COMMIT = """
 mutation($input: CreateCommitOnBranchInput!) {
@@ -43,7 +53,24 @@ def read_files(client: Client, repository: str, ref: str | None, paths: Collecti
     contents: dict[str, bytes] = {}
     for batch in _batches(sorted(set(paths)), FILES_A_QUERY):
         contents |= _read_batch(client, repository, head, batch)
-    return Files(str(branch["name"]), head, contents)
+    warning = _warning(f"{branch['name']} of {repository}", branch)
+    return Files(str(branch["name"]), head, contents, _refusal(repository, found), warning)
+
+
+def _refusal(repository: str, found: Mapping[str, Any]) -> str:
+    if found.get("isArchived"):
+        return f"{repository} is archived, so nothing can be committed to it"
+    if found.get("viewerPermission") not in _MAY_PUSH:
+        return f"the token's owner may not push to {repository}: it needs the role Write there"
+    return ""
+
+
+def _warning(where: str, branch: Mapping[str, Any]) -> str:
+    rules = [rule for rule in (branch.get("rules") or {}).get("nodes") or () if rule.get("type") in _FORBIDDING]
+    names = sorted({f"{rule['type']} ({(rule.get('repositoryRuleset') or {}).get('name', '?')})" for rule in rules})
+    if branch.get("branchProtectionRule"):
+        names.insert(0, f"the protection of {branch['branchProtectionRule']['pattern']}")
+    return f"{where} has rules that may refuse fleet's commit: {', '.join(names)}" if names else ""
 
 
 def _repository(client: Client, repository: str, reply: Reply) -> Mapping[str, Any]:

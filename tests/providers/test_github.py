@@ -185,7 +185,8 @@ REFUSALS = {
     "a token without rights": "does not take a commit",
     "a token for other repositories": "shows no repository example-org/infrastructure to this token",
     "a protected branch": "does not take a commit to main",
-    "an archived repository": "does not take a commit to main",
+    "a user without rights": "the token's owner may not push to example-org/infrastructure",
+    "an archived repository": "example-org/infrastructure is archived",
     "a deleted repository": "shows no repository example-org/infrastructure to this token",
 }
 
@@ -206,6 +207,9 @@ def refuse(fleet: GitHubFleet, how: str, monkeypatch: pytest.MonkeyPatch) -> Non
             other = state.create_repository("example-org/other", {"a": "b"})
             repository.visibility = "private"
             monkeypatch.setenv("GITHUB_TOKEN", state.create_token("ada", repositories=[other.full_name]))
+        case "a user without rights":
+            state.create_user("eve")
+            monkeypatch.setenv("GITHUB_TOKEN", state.create_token("eve", {"contents": "write"}))
         case "a protected branch":
             repository.protection["main"] = Protection(required_reviews=1)
         case "an archived repository":
@@ -223,6 +227,15 @@ def test_what_github_refuses_is_one_sentence_and_nothing_is_written(
     assert main(["apply", "-auto-approve"]) == ExitCode.ERROR
     captured = capsys.readouterr()
     assert REFUSALS[how] in captured.out + captured.err
+
+
+def test_a_protected_branch_is_a_notice_in_the_plan(fleet: GitHubFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.github.state.repository(REPOSITORY).protection["main"] = Protection(required_reviews=1)
+    assert main(["plan"]) == ExitCode.OK
+    assert "Notice" not in capsys.readouterr().out
+    fleet.track("bbbbbbbbbbbb")
+    assert main(["plan"]) == ExitCode.OK
+    assert "Notice: main of example-org/infrastructure has rules that may refuse" in capsys.readouterr().out
 
 
 LIMITS = {
