@@ -148,7 +148,7 @@ def test_an_edit_in_one_profile_leaves_the_others_of_the_same_image() -> None:
         ("a: new\nb: changed\n", "line 2 changes too"),
         ("a: other\nb: old\n", "line 1 does not read as 'new'"),
         ("a: new\nb: old\nc: 1\n", "other nodes"),
-        ("a: [new\nb: old\n", "is not YAML"),
+        ('a: "new\nb: old\n', "is not YAML"),
         ("a: &x new\nb: old\n", "line 1 does not read as 'new'"),
     ],
 )
