@@ -66,13 +66,14 @@ def prove(before: Source, after: str, values: Mapping[int, str]) -> None:
 
     Comparing events rather than what they construct takes linear time however the aliases multiply.
     """
-    old = yaml.parse(before.text, Loader=yaml.CSafeLoader)
-    new = yaml.parse(after, Loader=yaml.CSafeLoader)
+    old: Iterator[Any] = yaml.parse(before.text, Loader=yaml.CSafeLoader)
+    new: Iterator[Any] = yaml.parse(after, Loader=yaml.CSafeLoader)
     left = dict(values)
     try:
         for one, other in zip(old, new, strict=True):  # both end with the event of a stream's end
-            value = left.pop(one.start_mark.index, None) if type(one) is yaml.ScalarEvent else None
-            if type(one) is not type(other):
+            kind = type(one)
+            value = left.pop(one.start_mark.index, None) if kind is yaml.ScalarEvent else None
+            if kind is not type(other):
                 raise _not_as_meant(before.name, f"line {other.start_mark.line + 1} holds other nodes")
             if value is None:
                 if _meaning(one) != _meaning(other):
