@@ -1,7 +1,8 @@
 """A small fleet in 2i2c's layout that holds every way in which real fleets write images, and every hazard met there.
 
 `SITES` is what a reader with a good eye would list: each user image by file and path, with what stands there.
-The real fleet takes part in the same tests where `FLEET_REAL_FLEET` names a checkout of one.
+This module is long because it is one table of data. A real fleet takes part in the same tests where `FLEET_REAL_FLEET`
+names a checkout of one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ _COLLEGES = """
       helm_chart_values_files:
       - common.values.yaml
       - east.values.yaml
+    - name: lake
+      domain: lake.colleges.example.org
+      helm_chart_values_files:
+      - common.values.yaml
+      - lake.values.yaml
+    - name: hill
+      domain: hill.colleges.example.org
+      helm_chart_values_files:
+      - common.values.yaml
     """
 
 _COLLEGES_COMMON = """
@@ -306,6 +316,7 @@ FILES: Mapping[str, bytes] = {
     "colleges/hubs/south.values.yaml": _text(_COLLEGES_SOUTH),
     "colleges/west.values.yaml": _text(_COLLEGES_WEST),
     "colleges/east.values.yaml": _text(_COLLEGES_EAST),
+    "colleges/lake.values.yaml": b"jupyterhub:\n  custom: {}\n",
     "colleges/enc-staging.secret.values.yaml": b"\xff never opened, or this byte is an error",
     "campuses/cluster.yaml": _text(_CAMPUSES),
     "campuses/common.values.yaml": _text(_CAMPUSES_COMMON),
