@@ -193,7 +193,7 @@ def test_another_image_is_refused_where_the_tag_stands_alone(
     split.track("2026.01.30", "one", image="ml")
     code, _, err = run(capsys, "plan")
     assert code == ExitCode.ERROR
-    assert "one.yaml sets its tag only" in err
+    assert "one default" in err
     assert "stands in common.yaml:3" in err
 
 
