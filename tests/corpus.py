@@ -46,6 +46,15 @@ _COLLEGES = """
       helm_chart_values_files:
       - common.values.yaml
       - east.values.yaml
+    - name: lake
+      domain: lake.colleges.example.org
+      helm_chart_values_files:
+      - common.values.yaml
+      - lake.values.yaml
+    - name: hill
+      domain: hill.colleges.example.org
+      helm_chart_values_files:
+      - common.values.yaml
     """
 
 _COLLEGES_COMMON = """
@@ -307,6 +316,7 @@ FILES: Mapping[str, bytes] = {
     "colleges/hubs/south.values.yaml": _text(_COLLEGES_SOUTH),
     "colleges/west.values.yaml": _text(_COLLEGES_WEST),
     "colleges/east.values.yaml": _text(_COLLEGES_EAST),
+    "colleges/lake.values.yaml": b"jupyterhub:\n  custom: {}\n",
     "colleges/enc-staging.secret.values.yaml": b"\xff never opened, or this byte is an error",
     "campuses/cluster.yaml": _text(_CAMPUSES),
     "campuses/common.values.yaml": _text(_CAMPUSES_COMMON),

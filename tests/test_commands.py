@@ -144,6 +144,61 @@ def test_a_slot_without_a_site_is_an_error_that_prints_the_lines_to_paste(
     assert "kubespawner_override" in err
 
 
+TAG_ALONE = {
+    "common.yaml": "singleuser:\n  image:\n    name: HOST/example/climate\n    tag: aaaaaaaaaaaa\n",
+    "one.yaml": "singleuser:\n  image:\n    tag: aaaaaaaaaaaa  # ours alone\n",
+}
+
+
+@pytest.fixture
+def split(little: LittleFleet) -> LittleFleet:
+    """The hub `one` has its tag in its own file, below a name that stands in the common one."""
+    little.write_files(TAG_ALONE)
+    little.commit("A tag of its own")
+    return little
+
+
+def test_a_tag_in_a_hubs_own_file_moves_that_hub_alone(split: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    split.track("bbbbbbbbbbbb", "one")
+    _, out, _ = run(capsys, "plan", "-out=p.fleet")
+    assert "one.yaml:3" in out
+    assert "1 to change" in out
+    code, _, err = run(capsys, "apply", "p.fleet")
+    assert code == ExitCode.OK, err
+    assert split.changed_lines() == ["-    tag: aaaaaaaaaaaa  # ours alone", "+    tag: bbbbbbbbbbbb  # ours alone"]
+    assert run(capsys, "plan", "-detailed-exitcode")[0] == ExitCode.OK
+    assert run(capsys, "apply", "p.fleet")[0] == ExitCode.OK
+    assert split.commits() == 3
+
+
+def test_the_common_tag_moves_the_other_hub_alone(split: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    split.track("bbbbbbbbbbbb", "two")
+    run(capsys, "apply", "-auto-approve")
+    assert split.at_head("common.yaml").endswith("tag: bbbbbbbbbbbb\n")
+    assert "aaaaaaaaaaaa" in split.at_head("one.yaml")
+
+
+def test_a_tag_that_moved_since_the_plan_is_stale_where_it_stands_alone_too(
+    split: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split.track("bbbbbbbbbbbb", "one")
+    run(capsys, "plan", "-out=p.fleet")
+    split.write_files({"one.yaml": TAG_ALONE["one.yaml"].replace("aaaaaaaaaaaa", "dddddddddddd")})
+    split.commit("by hand")
+    assert run(capsys, "apply", "p.fleet")[0] == ExitCode.STALE
+    assert "dddddddddddd" in split.at_head("one.yaml")
+
+
+def test_another_image_is_refused_where_the_tag_stands_alone(
+    split: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split.track("2026.01.30", "one", image="ml")
+    code, _, err = run(capsys, "plan")
+    assert code == ExitCode.ERROR
+    assert "one default" in err
+    assert "stands in common.yaml:3" in err
+
+
 def test_a_held_hub_leaves_its_whole_site_out(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
     little.document["hubs"]["two"]["hold"] = {"reason": "finals week", "until": "2999-12-18"}
     little.track("bbbbbbbbbbbb")
@@ -475,58 +530,3 @@ def test_an_offline_apply_says_that_no_registry_was_asked(
     code, out, _ = run(capsys, "apply", "p.fleet")
     assert code == ExitCode.OK
     assert "No registry was asked" in out
-
-
-TAG_ALONE = {
-    "common.yaml": "singleuser:\n  image:\n    name: HOST/example/climate\n    tag: aaaaaaaaaaaa\n",
-    "one.yaml": "singleuser:\n  image:\n    tag: aaaaaaaaaaaa  # ours alone\n",
-}
-
-
-@pytest.fixture
-def split(little: LittleFleet) -> LittleFleet:
-    """The hub `one` has its tag in its own file, below a name that stands in the common one."""
-    little.write_files(TAG_ALONE)
-    little.commit("A tag of its own")
-    return little
-
-
-def test_a_tag_in_a_hubs_own_file_moves_that_hub_alone(split: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    split.track("bbbbbbbbbbbb", "one")
-    _, out, _ = run(capsys, "plan", "-out=p.fleet")
-    assert "one.yaml:3" in out
-    assert "1 to change" in out
-    code, _, err = run(capsys, "apply", "p.fleet")
-    assert code == ExitCode.OK, err
-    assert split.changed_lines() == ["-    tag: aaaaaaaaaaaa  # ours alone", "+    tag: bbbbbbbbbbbb  # ours alone"]
-    assert run(capsys, "plan", "-detailed-exitcode")[0] == ExitCode.OK
-    assert run(capsys, "apply", "p.fleet")[0] == ExitCode.OK
-    assert split.commits() == 3
-
-
-def test_the_common_tag_moves_the_other_hub_alone(split: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    split.track("bbbbbbbbbbbb", "two")
-    run(capsys, "apply", "-auto-approve")
-    assert split.at_head("common.yaml").endswith("tag: bbbbbbbbbbbb\n")
-    assert "aaaaaaaaaaaa" in split.at_head("one.yaml")
-
-
-def test_a_tag_that_moved_since_the_plan_is_stale_where_it_stands_alone_too(
-    split: LittleFleet, capsys: pytest.CaptureFixture[str]
-) -> None:
-    split.track("bbbbbbbbbbbb", "one")
-    run(capsys, "plan", "-out=p.fleet")
-    split.write_files({"one.yaml": TAG_ALONE["one.yaml"].replace("aaaaaaaaaaaa", "dddddddddddd")})
-    split.commit("by hand")
-    assert run(capsys, "apply", "p.fleet")[0] == ExitCode.STALE
-    assert "dddddddddddd" in split.at_head("one.yaml")
-
-
-def test_another_image_is_refused_where_the_tag_stands_alone(
-    split: LittleFleet, capsys: pytest.CaptureFixture[str]
-) -> None:
-    split.track("2026.01.30", "one", image="ml")
-    code, _, err = run(capsys, "plan")
-    assert code == ExitCode.ERROR
-    assert "one.yaml:3 holds the tag only" in err
-    assert "stands in common.yaml:3" in err

@@ -34,7 +34,7 @@ class Case:
     slots: int
 
 
-GENERATED = Case(13, 21, "config/clusters/campuses/common.values.yaml", 5, "campuses/base-image", "fbab22cbce38", 3)
+GENERATED = Case(15, 21, "config/clusters/campuses/common.values.yaml", 5, "campuses/base-image", "fbab22cbce38", 3)
 CLOUDBANK = Case(171, 302, "config/clusters/cloudbank/common.values.yaml", 21, "base-user-image", "bde8b3293fd2", 71)
 
 OFFLINE = "-refresh=false"

@@ -18,16 +18,16 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from rich.console import Console
-from rich.table import Table
 from ruamel.yaml import YAML
 
 from fleet.values import Site, edit, find_sites, parse_values, paths
 from fleet.values.document import slug_of
+from tests.benchmarks.measure import row
 from tests.corpus import real_fleet, sites_of, write_corpus
 
 TAG = "0123456789ab"
@@ -52,12 +52,12 @@ def edit_with_fleet(data: bytes, site: Site) -> bytes:
     return edit(site.file, data, {site.path: site.reference._replace(tag=TAG)})
 
 
-def edit_with_ruamel(data: bytes, site: Site) -> bytes:
-    """Load, set, dump, with the settings that keep most lines of real files (no wrapping, quotes preserved)."""
+def edit_with_ruamel(data: bytes, site: Site, sequence: int = 2, offset: int = 0) -> bytes:
+    """Load, set, dump, without wrapping and with quotes preserved; the indentation decides which files stay as they are."""
     parser = YAML()
     parser.preserve_quotes = True
     parser.width = 2**31
-    parser.indent(mapping=2, sequence=2, offset=0)
+    parser.indent(mapping=2, sequence=sequence, offset=offset)
     document = parser.load(data)
     *way, last = paths.parse(site.path) or ()
     holder = document
@@ -80,31 +80,23 @@ def edit_with_sed(data: bytes, site: Site) -> bytes:
     return re.sub(rb"(name: %s\r?\n\s+tag:)[^\r\n]*" % name, rb"\1 " + TAG.encode(), data)
 
 
-EDITORS: dict[str, Editor] = {"fleet": edit_with_fleet, "ruamel": edit_with_ruamel, "sed": edit_with_sed}
-
-
-def measure() -> dict[str, float]:
-    """`<fleet>.<editor>.per_second` and `<fleet>.<editor>.right` (a share of 1) for each editor on each fleet.
-
-    `small_files.seconds` is what it takes to read 2,000 files of 27 lines and find five sites in each.
-    """
-    measured: dict[str, float] = {"small_files.seconds": _read_small_files()}
-    for fleet, results in _run():
-        for editor, result in results.items():
-            measured[f"{fleet}.{editor}.per_second"] = result.per_second
-            measured[f"{fleet}.{editor}.right"] = result.right / result.edits
-    return measured
+EDITORS: dict[str, Editor] = {
+    "fleet": edit_with_fleet,
+    "ruamel, indent 2/2/0": edit_with_ruamel,
+    "ruamel, indent 2/4/2": partial(edit_with_ruamel, sequence=4, offset=2),
+    "sed": edit_with_sed,
+}
 
 
 def main() -> None:
     """Print a table of what was measured."""
-    table = Table("fleet", "editor", "right", "edits", "edits/s")
+    row("one tag, one site at a time", "right", "edits", "edits/s", "x ruamel")
     for fleet, results in _run():
+        peer = results["ruamel, indent 2/2/0"].per_second
         for editor, result in results.items():
-            table.add_row(fleet, editor, str(result.right), str(result.edits), f"{result.per_second:,.0f}")
-    console = Console()
-    console.print(table)
-    console.print(f"2,000 small files read, 10,000 sites found in {_read_small_files():.2f} s")
+            speed = (f"{result.per_second:,.0f}", f"{result.per_second / peer:.1f}")
+            row(f"{fleet}: {editor}", str(result.right), str(result.edits), *speed)
+    row("2,000 small files read, 10,000 sites found", f"{_read_small_files():.2f} s")
 
 
 def _read_small_files() -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fleet.errors import InputError
@@ -116,11 +114,10 @@ def _profiles(count: int) -> bytes:
     ],
     ids=["choices", "anchors", "profiles", "long lines", "comments"],
 )
+@pytest.mark.timeout(30)  # one second or two, on a machine with nothing else to do
 def test_time_grows_with_the_file_and_no_faster(data: bytes, slot: str) -> None:
     """A megabyte of images and four of other text; in quadratic time these would take minutes."""
     assert len(data) > 850_000
-    started = time.process_time()
     (site,) = find_sites([parse_values("f.yaml", data)])[slot]
     after = edit("f.yaml", data, {site.path: site.reference._replace(tag="0123456789ab")})
-    assert time.process_time() - started < 10  # about 1 s on two slow cores; the rest is for a busy machine
     assert len(after) == len(data) + len("0123456789ab") - len(site.reference.tag or "")
