@@ -53,7 +53,7 @@ def edit_with_fleet(data: bytes, site: Site) -> bytes:
 
 
 def edit_with_ruamel(data: bytes, site: Site, sequence: int = 2, offset: int = 0) -> bytes:
-    """Load, set, dump, without wrapping, with quotes preserved; the indentation decides which files stay as they are."""
+    """Load, set, dump, without wrapping, with quotes preserved; the indentation decides which files stay as is."""
     parser = YAML()
     parser.preserve_quotes = True
     parser.width = 2**31
