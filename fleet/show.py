@@ -155,11 +155,20 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Line]:
 def _summary(plan: Plan) -> Iterator[Line]:
     yield ()
     if not plan.changes:
-        yield line(("bold", "No changes."), " What fleet.yaml wants is what stands there.")
+        yield line(("bold", "No changes."), f" {_why_none(plan)}")
     else:
         yield line(("bold", "Plan: "), *_totals(plan))
     for note in plan.told.notes:
         yield line(("dim", note))
+
+
+def _why_none(plan: Plan) -> str:
+    """What having no changes means: of everything, of all but what was left out, or of the part that was looked at."""
+    if plan.partial or plan.unread:
+        return "What was looked at is as fleet.yaml wants it."
+    if plan.told.left_out:
+        return "All else is as fleet.yaml wants it."
+    return "What fleet.yaml wants is what stands there."
 
 
 def _totals(plan: Plan) -> Sequence[Span]:

@@ -106,7 +106,7 @@ def _report(outcome: Outcome, plan: Plan, options: argparse.Namespace) -> list[L
             why = f": {result.why}" if result.why else ""
             lines.append(line("  ", ("error", status), f"  {result.group.key}{why}"))
     totals = [f"{len(outcome.of(status)):,} {status}" for status in Status if outcome.of(status)]
-    lines.append(line(("bold", "Applied: "), f"{', '.join(totals)}."))
+    lines.append(line(("bold", "Applied: "), f"{', '.join(totals) or 'the plan has no changes'}."))
     moved = [
         change
         for result in outcome.of(Status.DONE)
