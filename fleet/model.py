@@ -105,6 +105,9 @@ class Unknown(Frozen):
 
     build_of: str
 
+    def __str__(self) -> str:
+        return "(known after the build)"
+
 
 class Action(StrEnum):
     """What a change amounts to; always derived from the change, never stored."""
