@@ -47,8 +47,8 @@ def find_work_tree(folder: Path) -> WorkTree | None:
 
     Raises ProviderError for a missing folder, a bare repository, and whatever else git objects to.
     """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+    if not os.path.isdir(folder):  # noqa: PTH112 (pathlib raises where a parent folder may not be entered)
+        what = "is not a folder" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
         raise ProviderError(f"the checkout {folder} {what}; `path` names a folder, relative to fleet.yaml")
     arguments = ("--show-toplevel", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix")
     try:
