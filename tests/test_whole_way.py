@@ -17,6 +17,7 @@ import yaml
 from fleet.cli import main
 from fleet.errors import ExitCode
 from fleet.sandbox.github import Sandbox, serve_github
+from fleet.sandbox.github.objects import find, read_commit
 from fleet.sandbox.http import Fault
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.testing.crash import CRASH_POINTS
@@ -149,7 +150,30 @@ def test_the_secret_that_github_stores_is_the_robots_and_stands_nowhere_else(who
         assert path.is_dir() or robot.encode() not in path.read_bytes()
 
 
+def test_a_managed_file_edited_by_hand_is_refused_with_its_author_unless_the_template_overwrites_it(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    build = ".github/workflows/build.yaml"
+    ours = file_of(whole, build)
+    whole.github.commit(SOURCE, {build: "# mine\n" + ours}, "by hand [skip ci]")
+    edited = whole.head
+    capsys.readouterr()
+    assert main(["apply", "-auto-approve"]) == ExitCode.ERROR
+    author = read_commit(whole.github.state.store, edited).author.name
+    said = capsys.readouterr().err
+    assert f"{build} was edited by {author}" in " ".join(said.split())
+    assert "fleet.yaml:" in said
+    assert whole.head == edited
+    whole.document["templates"]["user-image"]["on_edit"] = "overwrite"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    assert file_of(whole, build) == ours
+
+
 def test_a_workflow_update_does_not_rebuild(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.document["templates"]["user-image"]["on_edit"] = "overwrite"
+    whole.save()
     assert main(["apply", "-auto-approve"]) == ExitCode.OK
     build = ".github/workflows/build.yaml"
     runs = len(whole.github.state.repository(SOURCE).runs)
@@ -160,8 +184,6 @@ def test_a_workflow_update_does_not_rebuild(whole: WholeFleet, capsys: pytest.Ca
 
 
 def file_of(whole: WholeFleet, path: str) -> str:
-    from fleet.sandbox.github.objects import find, read_commit
-
     store = whole.github.state.store
     entry = find(store, read_commit(store, whole.head).tree, path)
     assert entry is not None

@@ -96,7 +96,7 @@ def write_managed(client: Client, context: Context, repository: str, wanted: Man
         found = read_files(client, repository, None, list(contents))
         differing = {path: data for path, data in contents.items() if found.contents.get(path) != data}
         if not differing:
-            return {"commit": found.head, "builds": False}
+            return {"commit": found.head, "builds": False, "files": dict(wanted.files)}
         builds = any(_matters(found.contents.get(path), data) for path, data in differing.items())
         headline = MANAGED_MESSAGE if builds else f"{MANAGED_MESSAGE} {SKIP_CI}"
         message = f"{headline}\n\nFleet: {context.fleet}\n"
@@ -104,7 +104,7 @@ def write_managed(client: Client, context: Context, repository: str, wanted: Man
             commit = write_commit(client, CommitRequest(repository, found.branch, found.head, differing, message))
         except Conflict:
             continue
-        return {"commit": commit, "builds": builds}
+        return {"commit": commit, "builds": builds, "files": dict(wanted.files)}
     raise ProviderError(f"{repository}: its branch moved each of the {RACES} times that fleet committed")
 
 
@@ -136,5 +136,9 @@ def store_secret(client: Client, repository: str, name: str, value: Secret) -> d
 def secrets_of(client: Client, repository: str) -> Mapping[str, str]:
     """The names of a repository's secrets and the host's date of their last change; none for a missing repository."""
     reply = client.rest("GET", f"/repos/{repository}/actions/secrets?per_page=100", None, 404)
-    listed = reply.document.get("secrets", []) if reply.status == 200 else []
+    if reply.status == 404:
+        return {}
+    listed = reply.document.get("secrets") if isinstance(reply.document, dict) else None
+    if not isinstance(listed, list):
+        raise TryAgain(f"{client.host} sent something that is no list of the secrets of {repository}")
     return {entry["name"]: entry["updated_at"] for entry in listed}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
-from fleet.provider import Address, Context, ProviderError, SecretRef, Spec
+from fleet.provider import Address, Context, ProviderError, SecretRef, Spec, TryAgain
 from fleet_github.client import Client
 from fleet_github.making import owner_of, secrets_of
 from fleet_github.specs import FILES, REPOSITORY, SECRET, ActionsSecret, ManagedFiles, Repository, split_secret
@@ -30,7 +31,7 @@ def read_world(
             world[address] = _repository(context, standing)
         elif address.kind == FILES:
             blobs = {path: standing[alias]["oid"] for alias, path in _aliases(paths) if standing.get(alias)}
-            world[address] = ManagedFiles(files=blobs)
+            world[address] = ManagedFiles(files=blobs, edited=_edits(client, context, address, blobs))
     with_secrets = [name for name in repositories if name in found and any(_is_secret_of(a, name) for a in addresses)]
     listed = dict(zip(with_secrets, context.each(lambda name: secrets_of(client, name), with_secrets), strict=True))
     for address in addresses:
@@ -42,6 +43,21 @@ def read_world(
                 if secret is not None:
                     world[address] = secret
     return world
+
+
+def _edits(client: Client, context: Context, address: Address, blobs: Mapping[str, str]) -> Mapping[str, str]:
+    """Who last changed each file that is not as fleet wrote it; a commit with our trailer is no edit by hand."""
+    written = (context.recorded(address) or {}).get("files") or {}
+    edits: dict[str, str] = {}
+    for path in sorted(path for path, oid in written.items() if blobs.get(path) != oid):
+        query = urlencode({"path": path, "per_page": 1})
+        commits = client.rest("GET", f"/repos/{address.name}/commits?{query}").document
+        if not isinstance(commits, list) or not commits:
+            raise TryAgain(f"{client.host} shows no commit that changed {path} of {address.name}")
+        commit = commits[0]["commit"]
+        if f"Fleet: {context.fleet}" not in commit["message"].splitlines():
+            edits[path] = commit["author"]["name"]
+    return edits
 
 
 def _secret(context: Context, address: Address, updated_at: str) -> ActionsSecret | None:

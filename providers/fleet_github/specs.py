@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fleet.provider import Frozen, Owned, ProviderError, SecretRef, Spec
+from fleet.provider import Frozen, Objection, Owned, ProviderError, SecretRef, Spec
 
 REPOSITORY, SECRET, FILES = "repository", "secret", "files"
 
@@ -62,10 +62,24 @@ class ActionsSecret(Spec):
 
 
 class ManagedFiles(Spec):
-    """The git blob id of each file that fleet keeps up to date."""
+    """The git blob id of each file that fleet keeps up to date; `edited` says who changed which of them by hand."""
 
     files: dict[str, str]
-    overwrite: bool = True
+    edited: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
+    overwrite: bool = False
+
+    def objection(self, standing: Spec | None) -> Objection | None:
+        """A file that somebody edited by hand is replaced only where the template says so."""
+        if self.overwrite or not isinstance(standing, ManagedFiles):
+            return None
+        edits = {path: who for path, who in standing.edited.items() if standing.files.get(path) != self.files.get(path)}
+        if not edits:
+            return None
+        told = ", ".join(f"{path} was edited by {who}" for path, who in sorted(edits.items()))
+        return Objection(
+            f"is not as fleet wrote it: {told}",
+            "Bring the edit into the template or undo it, or write `on_edit: overwrite` at the template.",
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ManagedFiles) and self.files == other.files
