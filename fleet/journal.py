@@ -79,6 +79,7 @@ class GroupDone(Frozen):
     plan: str
     steps: tuple[Step, ...]
     found: bool = False
+    receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class GroupFailed(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,6 +64,7 @@ def _plan(document: Mapping[str, Any], told: Mapping[str, Any], kinds: Kinds) ->
         configuration=document["configuration"],
         changes=tuple(_change(change, kinds) for change in document["changes"]),
         resolutions={Address.parse(key): Resolution(*parts) for key, parts in document["resolutions"].items()},
+        blobs={oid: base64.b64decode(data) for oid, data in document["blobs"].items()},
         unread=tuple(Address.parse(address) for address in document["unread"]),
         partial=document["partial"],
         told=_told_back(told, kinds),

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.images import find_homes
-from fleet.model import Address, Change, Owned, Spec
+from fleet.model import Address, Change, Owned, Spec, Unknown
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
@@ -20,6 +21,7 @@ from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
 from fleet.site import PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
+from fleet.tracks import Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
 from fleet.world import read_all
 
@@ -47,13 +49,16 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
     homes, wrong = find_homes(loaded, workshop)
+    _refuse(wrong)
     read, unread = _hub_files(fleet, question)
     surveyed = survey(read, workshop.files)
-    wants = find_wants(loaded, surveyed, homes.names)
-    _refuse([*wrong, *wants.wrong])
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
-    moves, left_out = made.of_sites(surveyed, wants)
+    tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
+    wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
+    _refuse([*tracks.wrong, *wants.wrong])
+    changes = [*changes, *tracks.builds]
+    moves, left_out = made.of_sites(surveyed, wants, tracks)
     made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
@@ -62,16 +67,21 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
         changes=(*changes, *moves),
         resolutions=resolutions,
+        blobs={oid: data for oid, data in homes.blobs.items() if changes},
         unread=(*unread, *not_read),
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
-            resources=len(wants.by_site) + sum(len(home.resources) for home in homes.homes.values()),
+            resources=len(wants.by_site) + sum(1 for _ in homes.wanted(fleet)),
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             left_out=tuple(left_out),
-            notes=(*_warnings(surveyed, moves), *made.notes(wants, resolved, moves, [*unread, *not_read])),
+            notes=(
+                *tracks.notes,
+                *_warnings(surveyed, moves),
+                *made.notes(wants, resolved, moves, [*unread, *not_read]),
+            ),
         ),
     )
 
@@ -165,7 +175,7 @@ class _Making:
         together = self.workshop[address.provider].together(address)
         return together if together == str(address) else f"{address.provider} {together}"
 
-    def of_sites(self, surveyed: Survey, wants: Wants) -> tuple[list[Change], list[LeftOut]]:
+    def of_sites(self, surveyed: Survey, wants: Wants, tracks: Tracks) -> tuple[list[Change], list[LeftOut]]:
         """The sites that move, and those that would but are held or excluded."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
@@ -176,7 +186,7 @@ class _Making:
             found = surveyed.sites[address]
             before = found.reference
             after = wanted_at(before, of_site[0])
-            if before == after:
+            if before == after or before.tag in tracks.newer.get(of_site[0].image, ()):
                 continue
             subject = Subject(address, found.hubs, wants.images(address))
             if not selection.is_targeted(subject, labels):
@@ -191,7 +201,9 @@ class _Making:
                 reason = f"{hub} is held: {hold.reason}"
                 left_out.append(LeftOut(address, before, after, reason, hold.until.isoformat(), found.image))
             else:
-                changes.append(Change(address, before, after, group=self._group(address), reaches=found.hubs))
+                needs = (build_address(after.tag.build_of),) if isinstance(after.tag, Unknown) else ()
+                group = self._group(address)
+                changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
 
     def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
@@ -213,7 +225,9 @@ class _Making:
         references: dict[ImageReference, None] = {}
         for address, of_site in wants.by_site.items():
             hubs = tuple(dict.fromkeys(want.hub for want in of_site))
-            if self._may_ask_about(Subject(address, hubs, wants.images(address)), labels):
+            if of_site[0].unknown is None and self._may_ask_about(
+                Subject(address, hubs, wants.images(address)), labels
+            ):
                 references[of_site[0].reference] = None
         return resolve(list(references), self.workshop.registry_at, self.workshop.pace)
 
@@ -232,6 +246,8 @@ class _Making:
         wrong: list[Diagnostic] = []
         for change in moves:
             want = wants.by_site[change.address][0]
+            if want.unknown is not None:
+                continue  # the build that will give the tag is waited for, and looked up then
             trouble = resolved.trouble(want.reference)
             if trouble:
                 wrong.append(self.loaded.source.diagnostic(want.keys("track"), trouble, "No hub is given such a tag."))

@@ -44,6 +44,7 @@ from fleet.model import (
     Address,
     Change,
     Frozen,
+    Objection,
     Owned,
     Resource,
     Secret,
@@ -63,6 +64,7 @@ __all__ = [
     "Address",
     "Answer",
     "Ask",
+    "Build",
     "Change",
     "CodeHost",
     "CommitRequest",
@@ -80,11 +82,13 @@ __all__ = [
     "Login",
     "LoginRefused",
     "Manifest",
+    "Objection",
     "OciClient",
     "OutOfBudget",
     "Owned",
     "Provider",
     "ProviderError",
+    "Receipts",
     "Registry",
     "RegistryImage",
     "Resource",
@@ -93,6 +97,7 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Settings",
+    "SourceRepository",
     "Spec",
     "Timeouts",
     "TryAgain",
@@ -124,6 +129,9 @@ URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 Url = Annotated[str, StringConstraints(pattern=URL)]
 """An http:// or https:// address without login, query or fragment, as a field of settings."""
 
+Receipts = Mapping[Address, Mapping[str, Any]]
+"""What a provider wants to be told again of an address it wrote (small JSON, never a secret): `context.recorded`."""
+
 Reveal = Callable[[SecretRef], Secret]
 """Hands out a secret at the moment of use."""
 
@@ -145,11 +153,19 @@ class Limits:
     attempts: int = 5
 
 
+def _no_blob(oid: str) -> bytes:
+    raise LookupError(f"the plan holds no contents {oid}")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core lends to a provider: the fleet's name (the ownership marker), the folder of fleet.yaml, a way to
     read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), `each`
-    for what takes a request per thing, and how long to wait for an answer."""
+    for what takes a request per thing, and how long to wait for an answer.
+
+    `recorded` gives the receipt that `apply` last returned for an address, `begun` whether a run that was killed was
+    writing there, and `blob` the contents that the plan holds under a git blob id.
+    """
 
     fleet: str
     folder: Path
@@ -157,6 +173,9 @@ class Context:
     spend: Callable[[], None]
     each: Each = one_by_one
     timeouts: Timeouts | None = None
+    recorded: Callable[[Address], Mapping[str, Any] | None] = lambda address: None
+    begun: Callable[[Address], bool] = lambda address: False
+    blob: Callable[[str], bytes] = _no_blob
 
     def http(self) -> Http:
         """A client that counts its requests and waits for answers as this run does."""
@@ -189,7 +208,7 @@ class Provider(ABC):
         """What stands at these addresses now; an absent thing has no entry."""
         raise LookupError(f"{type(self).__name__} has no kinds to read")
 
-    def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Carry out one group, all or nothing, from whatever state the world is in."""
         raise LookupError(f"{type(self).__name__} has no kinds to apply")
 
@@ -219,10 +238,14 @@ class RegistryImage:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How a build logs in to push: a user name, and where the password is revealed."""
+    """How a build logs in to push: a user name, where the password is revealed, and what its Actions secret is called.
+
+    Secrets are named as repo2docker-action's own examples name them: https://github.com/jupyterhub/repo2docker-action
+    """
 
     username: str
     password: SecretRef
+    secret: str = "DOCKER_PASSWORD"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +305,55 @@ class CommitRequest:
     unfinished: Collection[str] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class SourceRepository:
+    """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
+
+    `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
+    by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
+    """
+
+    repository: str
+    description: str
+    visibility: str
+    template: str | None
+    seed: Mapping[str, str]
+    managed: Mapping[str, str]
+    secrets: Mapping[str, SecretRef]
+    needs: tuple[Address, ...]
+    replace_secrets: bool = False
+    overwrite_edits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What became of a commit's build: `success`, `failure` (with the step that failed), `running`, or `none`."""
+
+    commit: str
+    status: str
+    url: str = ""
+    failed_step: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The tag that repo2docker-action gives: the first 12 digits of the commit."""
+        return self.commit[:12]
+
+
 class CodeHost(Provider):
     """A provider where repositories live."""
+
+    def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
+        """What must exist for an image's source, the files that start its build last. Pure."""
+        raise ValueError(f"{self.name} makes no source repositories")
+
+    def builds(self, repository: str, workflow: str) -> Sequence[Build]:
+        """The builds of the default branch's newest commits, from its head backwards along first parents, bounded."""
+        raise LookupError(f"{type(self).__name__} builds nothing")
+
+    def build_of(self, repository: str, commit: str, workflow: str) -> Build:
+        """What became of one commit's build (its latest attempt)."""
+        raise LookupError(f"{type(self).__name__} builds nothing")
 
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:

@@ -60,6 +60,7 @@ def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Ite
     with store.lock(run_id, workshop.pace, lock_timeout) as note:
         run = Run(run_id, store, workshop, store.load(), [note] if note else [])
         workshop.intend = run.intend
+        workshop.remember(run.state)
         workshop.unfinished = [blob for begun in run.state.begun.values() for blob in begun.blobs]
         for group, begun in run.state.begun.items():
             _settle(run, group, begun)
@@ -115,6 +116,7 @@ def _change(workshop: Workshop, step: Step) -> Change:
 
 def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     """Carry out a plan under the lock, with journal and state."""
+    run.workshop.blobs.update(plan.blobs)
     forbidden = dict(_recheck(plan, run.workshop))
     run.write_down(
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
@@ -166,6 +168,7 @@ class _Journalist:
         self.run.write_down(
             GroupBegan(run=self.run.id, at=now(), group=group.key, provider=group.provider, steps=steps)
         )
+        self.run.workshop.begun |= {change.address for change in group.changes}
         self.watcher.began(group)
 
     def ended(self, result: Result) -> None:
@@ -174,8 +177,18 @@ class _Journalist:
             steps = self._steps(group)
             found = result.status is Status.FOUND
             run.write_down(
-                GroupDone(run=run.id, at=now(), group=group.key, plan=self.plan.hash, steps=steps, found=found)
+                GroupDone(
+                    run=run.id,
+                    at=now(),
+                    group=group.key,
+                    plan=self.plan.hash,
+                    steps=steps,
+                    found=found,
+                    receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
+                )
             )
+            run.workshop.receipts.update(result.receipts)
+            run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             run.write_down(GroupFailed(run=run.id, at=now(), group=group.key, error=result.why))
         self.watcher.ended(result)

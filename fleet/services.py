@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
 from fleet import plugins
+from fleet.builds import PROVIDER as BUILDS
+from fleet.builds import Builds
 from fleet.config import Fleet, Source
 from fleet.errors import FleetError, InputError, ProviderError
 from fleet.model import Address, SecretRef, Spec
@@ -23,6 +25,7 @@ from fleet.sites import Intend, Values
 
 if TYPE_CHECKING:
     from fleet.http import Timeouts
+    from fleet.state import State
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,6 +60,9 @@ class Workshop:
     intend: Intend = field(default=lambda group, blobs: None)
     unfinished: Collection[str] = ()
     timeouts: Timeouts | None = None
+    receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
+    begun: set[Address] = field(default_factory=set)
+    blobs: dict[str, bytes] = field(default_factory=dict)
     source: Source | None = None
     _open: dict[str, Provider] = field(default_factory=dict)
 
@@ -65,6 +71,13 @@ class Workshop:
         if name not in self._open:
             self._open[name] = self._make(name)
         return self._open[name]
+
+    def remember(self, state: State) -> None:
+        """Lend to providers what they asked to be told again: receipts, and where a killed run was writing."""
+        for address, thing in state.things.items():
+            if thing.receipt is not None:
+                self.receipts[Address.parse(address)] = thing.receipt
+        self.begun |= {Address.parse(step.address) for begun in state.begun.values() for step in begun.steps}
 
     def spec_type(self, address: Address) -> type[Spec]:
         """The type of the specs at an address; raises FleetError for a kind that its provider does not know."""
@@ -100,9 +113,17 @@ class Workshop:
         host = self.host(repository)
         return self.pace.repeat(host.limits, lambda: host.files(repository, ref, paths))
 
+    def code_host(self, name: str) -> CodeHost:
+        """The code host of that name in fleet.yaml."""
+        provider = self[name]
+        assert isinstance(provider, CodeHost), f"{name} is an entry of code_hosts"
+        return provider
+
     def _make(self, name: str) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name), self.intend, self.unfinished)
+            return Values(self.host, self._context(name), self.receipts.get, self.intend, self.unfinished)
+        if name == BUILDS:
+            return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT))
         if name.startswith(ANONYMOUS):
@@ -132,6 +153,9 @@ class Workshop:
             secret=lambda source: self._secret(name, source),
             spend=lambda: self.pace.spend(name, self[name].limits),
             each=self._each(name),
+            recorded=self.receipts.get,
+            begun=self.begun.__contains__,
+            blob=self.blobs.__getitem__,
             timeouts=self.timeouts,
         )
 

@@ -87,7 +87,7 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
 
 def _moved(before: SiteReference, after: SiteReference, image: str = "") -> Sequence[Span]:
     if before.image == after.image:
-        return (("", f"{after.image or image}  "), ("dim", before.tag), ("", " → "), ("bold", after.tag))
+        return (("", f"{after.image or image}  "), ("dim", str(before.tag)), ("", " → "), ("bold", str(after.tag)))
     return (("dim", str(before)), ("", " → "), ("bold", str(after)))
 
 

@@ -27,6 +27,7 @@ class Thing(Frozen):
     at: str
     plan: str
     digest: str | None = None
+    receipt: dict[str, Any] | None = None
 
 
 class Begun(Frozen):
@@ -90,5 +91,15 @@ def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
         things.pop(step.address, None)
     else:
         things[step.address] = Thing(
-            current=step.after, previous=step.before, at=entry.at, plan=entry.plan, digest=step.digest
+            current=step.after,
+            previous=step.before,
+            at=entry.at,
+            plan=entry.plan,
+            digest=step.digest,
+            receipt=entry.receipts.get(step.address) or _receipt(things, step.address),
         )
+
+
+def _receipt(things: dict[str, Thing], address: str) -> dict[str, Any] | None:
+    """What was found done keeps the receipt of when it was written."""
+    return things[address].receipt if address in things else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fleet.config import Loaded
+from fleet.config import NEWEST_BUILD, Loaded
 from fleet.diagnostics import Diagnostic
-from fleet.model import Address
+from fleet.model import Address, Unknown
 from fleet.reference import ImageReference
 from fleet.site import SiteAddress, SiteReference
 from fleet.sites import Survey
@@ -22,7 +22,9 @@ class Want:
     slot: str
     image: str
     reference: ImageReference
-    """The image's full name and the tag."""
+    """The image's full name, and the tag where it is known."""
+    unknown: Unknown | None = None
+    """The build that will give the tag, where it is not known yet."""
 
     def keys(self, field: str) -> tuple[str, ...]:
         """Where fleet.yaml says so."""
@@ -41,8 +43,10 @@ class Wants:
         return tuple(dict.fromkeys(want.image for want in self.by_site[address]))
 
 
-def find_wants(loaded: Loaded, surveyed: Survey, names: Mapping[str, str]) -> Wants:
-    """What each surveyed site is wanted to say; `names` holds every image's full name."""
+def find_wants(
+    loaded: Loaded, surveyed: Survey, names: Mapping[str, str], newest: Mapping[str, str | Unknown]
+) -> Wants:
+    """What each surveyed site is wanted to say; `names` holds every image's full name, `newest` its newest build."""
     by_site: dict[Address, list[Want]] = {}
     missing: list[Diagnostic] = []
     references: dict[tuple[str, str], ImageReference] = {}
@@ -50,11 +54,15 @@ def find_wants(loaded: Loaded, surveyed: Survey, names: Mapping[str, str]) -> Wa
         for name, slot in loaded.fleet.hubs[hub].slots.items():
             if slot.image not in names:
                 continue  # the image itself is wrong, and that is said already
-            key = (slot.image, slot.track)
+            tag = newest.get(slot.image) if slot.track == NEWEST_BUILD else slot.track
+            if tag is None:
+                continue  # not read, or wrong, and that is said elsewhere
+            known, unknown = (tag, None) if isinstance(tag, str) else (None, tag)
+            key = (slot.image, known or "")
             if key not in references:
-                references[key] = ImageReference(names[slot.image], slot.track)
+                references[key] = ImageReference(names[slot.image], known)
             sites = slots.get(name)
-            want = Want(hub, name, slot.image, references[key])
+            want = Want(hub, name, slot.image, references[key], unknown)
             if not sites:
                 missing.append(_no_site(loaded, surveyed.files[hub], want, list(slots)))
                 continue
@@ -108,4 +116,4 @@ def _refused(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Wa
 
 def wanted_at(found: SiteReference, want: Want) -> SiteReference:
     """The spec that makes a site say what is wanted: with the image's name only where the site holds it."""
-    return SiteReference(image=want.reference.name if found.image else "", tag=want.reference.tag or "")
+    return SiteReference(image=want.reference.name if found.image else "", tag=want.unknown or want.reference.tag or "")

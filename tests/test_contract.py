@@ -76,7 +76,7 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
         "it makes no requests": ["opening a provider asks nobody"],
         "it makes nothing": OF_THINGS,
     },
-    "github": {"it is no registry": OF_REGISTRIES, "it makes nothing": OF_THINGS},
+    "github": {"it is no registry": OF_REGISTRIES},
 }
 """The cases that do not apply to each provider, by the reason."""
 

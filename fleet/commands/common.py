@@ -34,7 +34,9 @@ def store_of(workshop: Workshop) -> FolderStore:
 
 
 def question_of(options: argparse.Namespace, workshop: Workshop, state: State | None) -> Question:
-    """What the command line asks for, with what the fleet knows of its past."""
+    """What the command line asks for, with what the fleet knows of its past (which providers are told as well)."""
+    if state is not None:
+        workshop.remember(state)
     return Question(
         today=datetime.now().astimezone().date(),
         selection=Selection(selectors(options.target, "-target"), selectors(options.exclude, "-exclude")),

@@ -78,8 +78,8 @@ Kind = Literal["status", "drop", "kill", "hang", "truncate", "garbage", "slow"]
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong, when: at the `nth` request (from 1) that `method` and `path` match, before or after the service
-    acted, `times` times in a row (None: for ever).
+    """What goes wrong, when: at the `nth` request (from 1) that `method`, `path` and `where` match, before or after the
+    service acted, `times` times in a row (None: for ever).
 
     status: answer with `response`; drop: cut the connection; kill: SIGKILL `pid`, then cut; hang: wait `seconds`, then
     cut; truncate: send half of the body; garbage: send a body that is not what it says; slow: wait `seconds`, then
@@ -89,6 +89,7 @@ class Fault:
     kind: Kind
     method: str | Literal["write", "any"] = "any"
     path: str = ".*"
+    where: Callable[[Request], bool] | None = None
     nth: int = 1
     when: Literal["before", "after"] = "before"
     times: int | None = 1
@@ -100,6 +101,8 @@ class Fault:
     def strikes(self, request: Request) -> bool:
         """Count the request, and say whether the fault strikes it."""
         if not (self._method_matches(request.method) and re.fullmatch(self.path, request.path)):
+            return False
+        if self.where and not self.where(request):
             return False
         self.seen += 1
         return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
@@ -117,6 +120,7 @@ class Record:
     method: str
     path: str
     status: int
+    request: Request
 
 
 class Loopback:
@@ -174,7 +178,7 @@ class Loopback:
     def record(self, request: Request, status: int) -> None:
         """Remember one exchange."""
         with self._lock:
-            self.records.append(Record(request.method, request.path, status))
+            self.records.append(Record(request.method, request.path, status, request))
 
     def count(self, method: str | None = None, path: str = ".*") -> int:
         """How many requests have come so far that match."""

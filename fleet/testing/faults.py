@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.errors import ExitCode, FleetError
 from fleet.http import PATIENT
-from fleet.sandbox.http import WRITES, Fault, Request, Response, Service
+from fleet.sandbox.http import Fault, Request, Response, Service
 from fleet.testing.killing import making
 from fleet.testing.running import IMPATIENT, Rig, refusal, rig_of
 from fleet.testing.subject import Subject
@@ -126,7 +126,7 @@ def login_dies_on_the_way(subject: type[Subject]) -> None:
     for nth in range(1, writes + 1):
         with rig_of(subject) as rig:
             making(rig)
-            rig.server.service = _Tripwire(rig.server.service, nth, rig.subject.expire)
+            rig.server.service = _Tripwire(rig.subject, rig.server.service, nth)
             outcome = rig.apply()
             if outcome.exit_code is not ExitCode.OK:  # the last writes may need another login
                 _assert_clean(" ".join([outcome.stopped, *(result.why for result in outcome.results)]), subject)
@@ -137,16 +137,16 @@ def login_dies_on_the_way(subject: type[Subject]) -> None:
 
 
 class _Tripwire:
-    """A service to which something happens just before its nth write."""
+    """A service where the login dies just before its nth write."""
 
-    def __init__(self, service: Service, nth: int, happens: Callable[[], None]) -> None:
-        self._service, self._left, self._happens = service, nth, happens
+    def __init__(self, subject: Subject, service: Service, nth: int) -> None:
+        self._writes, self._service, self._left, self._expire = subject.writes, service, nth, subject.expire
 
     def handle(self, request: Request) -> Response:
-        if request.method in WRITES:
+        if self._writes(request):
             self._left -= 1
             if self._left == 0:
-                self._happens()
+                self._expire()
         return self._service.handle(request)
 
 

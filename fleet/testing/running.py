@@ -26,7 +26,7 @@ from fleet.plan import Plan
 from fleet.planning import make_plan
 from fleet.provider import Home, Provider, Timeouts
 from fleet.run import apply_plan, open_run
-from fleet.sandbox.http import WRITES, Fault, Loopback
+from fleet.sandbox.http import Fault, Loopback
 from fleet.services import CHECKOUT, Workshop
 from fleet.testing.crash import End, run_armed
 from fleet.testing.subject import NAME, Subject
@@ -144,11 +144,11 @@ class Rig:
 
     def writes(self) -> int:
         """How many requests that write have come so far."""
-        return sum(self.server.count(method) for method in WRITES)
+        return sum(self.subject.writes(record.request) for record in list(self.server.records))
 
     def apply_killed_at_write(self, nth: int, when: str) -> End:
         """Apply in a process that is killed with SIGKILL when its nth write comes, before or after it is done."""
-        fault = Fault("kill", "write", nth=nth, when="before" if when == "before" else "after")
+        fault = Fault("kill", where=self.subject.writes, nth=nth, when="before" if when == "before" else "after")
 
         def arm(pid: int) -> None:
             fault.pid = lambda: pid

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from fleet import plugins
 from fleet.provider import CodeHost, Provider
-from fleet.sandbox.http import Request, Response, Service
+from fleet.sandbox.http import WRITES, Request, Response, Service
 
 FLEET = "ours"
 """The name of the fleet, and so its marker."""
@@ -49,6 +49,10 @@ class Subject(ABC):
 
     def close(self) -> None:
         """The case is over: end what the service holds open. Nothing, unless a subject says otherwise."""
+
+    def writes(self, request: Request) -> bool:
+        """Whether a request may change something; a service where a POST only reads says so here."""
+        return request.method in WRITES
 
     @classmethod
     def provider(cls) -> builtins.type[Provider]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fleet.provider import Context, ProviderError, Secret, TryAgain, Unsure
+from fleet.provider import Context, OutOfBudget, ProviderError, Secret, TryAgain, Unsure
 from fleet_github.settings import GitHubSettings
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Client:
         self._settings = settings
         self._context = context
         self._local = threading.local()
+        self._has_worked = False
 
     @property
     def host(self) -> str:
@@ -55,6 +56,7 @@ class Client:
         reply = self._send(verb, path, body)
         if reply.status >= 400 and reply.status not in also:
             raise self._error(verb, path, reply)
+        self._has_worked = True
         return reply
 
     def graphql(self, query: str, variables: Mapping[str, Any], *, writes: bool = False) -> Reply:
@@ -112,10 +114,10 @@ class Client:
             raise ProviderError("logging in to GitHub as an App is not built yet; use a token")
         return self._context.secret(source)
 
-    def _error(self, verb: str, path: str, reply: Reply) -> ProviderError:
+    def _error(self, verb: str, path: str, reply: Reply) -> ProviderError | OutOfBudget:
         said = said_by(reply.document)
         if reply.status == 401:
-            return ProviderError(f"{self.host} refuses the token of `auth`: it is wrong, expired or revoked")
+            return self._bad_token()
         if reply.status in (403, 429) and _is_limit(reply, said):
             return TryAgain(f"{self.host}: a rate limit is reached ({said})", _pause(reply.headers))
         if reply.status >= 500:
@@ -123,6 +125,11 @@ class Client:
         needed = reply.headers.get("x-accepted-github-permissions") or reply.headers.get("x-accepted-oauth-scopes")
         hint = f"; the token needs: {needed}" if reply.status in (403, 404) and needed else ""
         return ProviderError(f"{self.host} answers {reply.status} to {verb} {path}: {said}{hint}")
+
+    def _bad_token(self) -> ProviderError | OutOfBudget:
+        if self._has_worked:
+            return OutOfBudget(f"the token for {self.host} stopped working during the run; renew it, and run again")
+        return ProviderError(f"{self.host} refuses the token of `auth`: it is wrong, expired or revoked")
 
 
 def said_by(document: Any) -> str:

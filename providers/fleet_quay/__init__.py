@@ -44,6 +44,7 @@ ROBOT = "robot"
 LOGIN = "login"
 """Not a kind that is planned: names an operator's own login, for one repository, where a secret is revealed."""
 PASSWORD = "password"  # noqa: S105 - the name of a field
+SECRET = "QUAY_PASSWORD"  # noqa: S105 - what repo2docker-action calls it
 
 _WRITES = frozenset({"write", "admin"})
 _QUAY_IO = "https://quay.io"
@@ -88,10 +89,10 @@ class Quay(Registry):
         name = f"{self.host}/{full}"
         if self._settings.push is not None:
             ref = SecretRef(source=Address(self.name, LOGIN, full), field=PASSWORD)
-            return Home(name, (repository,), Login(self._settings.push.username, ref))
+            return Home(name, (repository,), Login(self._settings.push.username, ref, SECRET))
         robot = Address(self.name, ROBOT, f"{self._settings.namespace}+{image.name}")
         needed = Resource(robot, Robot(owner=self.context.fleet, repository=full), (repository.address,))
-        return Home(name, (repository, needed), Login(robot.name, SecretRef(source=robot, field=PASSWORD)))
+        return Home(name, (repository, needed), Login(robot.name, SecretRef(source=robot, field=PASSWORD), SECRET))
 
     def together(self, address: Address) -> str:
         """A repository and its robot are one group, so that it is never unclear whose a robot is."""
