@@ -171,6 +171,18 @@ def test_a_managed_file_edited_by_hand_is_refused_with_its_author_unless_the_tem
     assert file_of(whole, build) == ours
 
 
+def test_no_repository_is_made_for_another_user_than_the_tokens(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.create_user("grace")
+    whole.document["images"]["climate"]["repository"] = "grace/climate-image"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "only grace's token can create there" in said
+    assert not [held for held in whole.github.state.repositories.values() if held.name == "climate-image"]
+
+
 def test_a_workflow_update_does_not_rebuild(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
     whole.document["templates"]["user-image"]["on_edit"] = "overwrite"
     whole.save()

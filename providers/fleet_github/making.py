@@ -57,11 +57,22 @@ def _create(client: Client, repository: str, wanted: Repository) -> None:
     if wanted.first and wanted.first.template:
         path, body = f"/repos/{wanted.first.template}/generate", {**described, "owner": owner}
     else:
-        is_organization = client.rest("GET", f"/users/{owner}").document.get("type") == "Organization"
-        path, body = f"/orgs/{owner}/repos" if is_organization else "/user/repos", {**described, "auto_init": True}
+        path, body = _place(client, owner), {**described, "auto_init": True}
     reply = client.rest("POST", path, body, 422)
     if reply.status == 422 and "already exists" not in _all_said(reply):
         raise ProviderError(f"{client.host} does not create {repository}: {_all_said(reply)}")
+
+
+def _place(client: Client, owner: str) -> str:
+    """Where a repository of this owner is created; a user's path creates under the token's user, whoever it is."""
+    if client.rest("GET", f"/users/{owner}").document.get("type") == "Organization":
+        return f"/orgs/{owner}/repos"
+    login = client.rest("GET", "/user").document["login"]
+    if login.casefold() != owner.casefold():
+        raise ProviderError(
+            f"{owner} is a user, and the token belongs to {login}: only {owner}'s token can create there"
+        )
+    return "/user/repos"
 
 
 def _all_said(reply: Reply) -> str:

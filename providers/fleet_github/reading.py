@@ -21,7 +21,7 @@ def read_world(
 ) -> dict[Address, Spec]:
     """What stands at these addresses; `paths` are the files that may be managed."""
     repositories = list(dict.fromkeys(_repository_of(address) for address in addresses))
-    found = _repositories(client, repositories, paths)
+    found = _repositories(client, context, repositories, paths)
     world: dict[Address, Spec] = {}
     for address in addresses:
         standing = found.get(_repository_of(address))
@@ -80,10 +80,13 @@ def _repository(context: Context, standing: Mapping[str, Any]) -> Repository:
     )
 
 
-def _repositories(client: Client, names: Sequence[str], paths: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def _repositories(
+    client: Client, context: Context, names: Sequence[str], paths: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
-    for batch in _batches(names, REPOSITORIES_A_QUERY):
-        document = client.graphql(*_query(batch, paths)).document
+    batches = list(_batches(names, REPOSITORIES_A_QUERY))
+    replies = context.each(lambda batch: client.graphql(*_query(batch, paths)), batches)
+    for batch, document in zip(batches, (reply.document for reply in replies), strict=True):
         data = document.get("data")
         if not isinstance(data, dict):
             raise ProviderError(f"{client.host} does not answer a query: {document['errors'][0].get('message')}")
