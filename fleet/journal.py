@@ -83,13 +83,14 @@ class GroupDone(Frozen):
 
 
 class GroupFailed(Frozen):
-    """A group was refused; nothing of it is written, or the next run will see what is."""
+    """A group did not end well. `open` says that something of it may be written, so that the next run goes on there."""
 
     event: Literal["group-failed"] = "group-failed"
     run: str
     at: str
     group: str
     error: str
+    open: bool = False
 
 
 class RunEnded(Frozen):

@@ -7,7 +7,7 @@ import getpass
 import json
 import secrets
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
 from fleet.services import Workshop
-from fleet.state import Begun, State
+from fleet.state import State
 from fleet.store import FolderStore
 from fleet.world import is_done
 
@@ -62,46 +62,54 @@ def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Ite
         workshop.intend = run.intend
         workshop.remember(run.state)
         workshop.unfinished = [blob for begun in run.state.begun.values() for blob in begun.blobs]
-        for group, begun in run.state.begun.items():
-            _settle(run, group, begun)
+        for provider in dict.fromkeys(begun.provider for begun in run.state.begun.values()):
+            _settle(run, provider)
         yield run
 
 
-def _settle(run: Run, group: str, begun: Begun) -> None:
-    """Finish the record of a group whose end is not known; one that is not written stays open, for this run to resume.
+def _settle(run: Run, name: str) -> None:
+    """Finish the record of a provider's groups whose end is not known, with one read for all of them.
 
-    A service that does not answer now leaves its groups open, and holds nothing else up.
+    One that is not written stays open, for this run to resume. A service that does not answer now leaves its groups
+    open, and holds nothing else up.
     """
+    groups = {group: begun for group, begun in run.state.begun.items() if begun.provider == name}
     try:
-        provider = run.workshop[begun.provider]
-        changes = [_change(run.workshop, step) for step in begun.steps]
-        is_written = run.workshop.pace.repeat(provider.limits, lambda: _is_written(provider, changes, begun.blobs))
+        provider = run.workshop[name]
+        changes = {group: [_change(run.workshop, step) for step in begun.steps] for group, begun in groups.items()}
+        blobs = {group: begun.blobs for group, begun in groups.items()}
+        found = run.workshop.pace.repeat(provider.limits, lambda: _settled(provider, changes, blobs))
     except OutOfBudget:
         raise
     except FleetError as error:
-        run.notes.append(f"{group}: an earlier run was killed while it wrote this, and what became of it: {error}")
+        run.notes.extend(
+            f"{group}: an earlier run did not finish this, and what became of it: {error}" for group in groups
+        )
         return
-    if not is_written:
-        run.begun |= {change.address: change.after for change in changes}
-    else:
-        run.write_down(GroupDone(run=run.id, at=now(), group=group, plan="", steps=begun.steps, found=True))
-        run.notes.append(f"{group}: an earlier run was killed after it had written this; it is done")
+    for group, begun in groups.items():
+        if all(is_done(found, change) for change in changes[group]):
+            run.write_down(GroupDone(run=run.id, at=now(), group=group, plan="", steps=begun.steps, found=True))
+            run.notes.append(f"{group}: an earlier run ended after it had written this; it is done")
+        else:
+            run.begun |= {change.address: change.after for change in changes[group]}
 
 
-def _is_written(provider: Provider, changes: Sequence[Change], blobs: Collection[str]) -> bool:
-    """Clear away what a killed run left half done, and say whether its changes stand."""
-    addresses = [change.address for change in changes]
-    provider.settle(addresses, blobs)
-    found = provider.read(addresses)
-    return all(is_done(found, change) for change in changes)
+def _settled(
+    provider: Provider, changes: Mapping[str, Sequence[Change]], blobs: Mapping[str, Collection[str]]
+) -> Mapping[Address, Spec]:
+    """Clear away what earlier runs left half done, and read what stands there now."""
+    for group, of_group in changes.items():
+        provider.settle([change.address for change in of_group], blobs[group])
+    return provider.read([change.address for of_group in changes.values() for change in of_group])
 
 
 def close_what_is_no_longer_wanted(run: Run, plan: Plan) -> None:
     """End the record of groups that an earlier run left open and this whole plan does not want any more."""
     if plan.partial or plan.unread:
         return
+    wanted = {change.group for change in plan.changes}
     for group, begun in run.store.load().begun.items():
-        if begun.run != run.id:
+        if begun.run != run.id and group not in wanted:
             run.write_down(GroupFailed(run=run.id, at=now(), group=group, error="no longer wanted; left as it stands"))
 
 
@@ -190,7 +198,10 @@ class _Journalist:
             run.workshop.receipts.update(result.receipts)
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
-            run.write_down(GroupFailed(run=run.id, at=now(), group=group.key, error=result.why))
+            may_be_half_written = result.status is Status.FAILED
+            run.write_down(
+                GroupFailed(run=run.id, at=now(), group=group.key, error=result.why, open=may_be_half_written)
+            )
         self.watcher.ended(result)
 
     def _steps(self, group: Group) -> tuple[Step, ...]:

@@ -77,7 +77,8 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 for step in entry.steps:
                     _settle(things, step, entry)
             case GroupFailed():
-                begun.pop(entry.group, None)
+                if not entry.open:
+                    begun.pop(entry.group, None)
             case RunEnded():
                 runs = [
                     run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run

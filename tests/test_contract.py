@@ -29,6 +29,7 @@ OF_THINGS = [
     "a connection lost before the service acted",
     "a login that dies on the way",
     "a missing right is named",
+    "a plan that failed half-way goes on",
     "a second plan is empty",
     "a service that hangs after it acted",
     "a service that hangs before it acts",

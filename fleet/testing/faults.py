@@ -106,6 +106,26 @@ def _changes(rig: Rig) -> list[str]:
         return []
 
 
+def failed_plan_goes_on(subject: type[Subject]) -> None:
+    """A plan that a refusal stopped at any write is no stale one: carried out once more, it ends as if undisturbed."""
+    with rig_of(subject) as rig:
+        making(rig)
+        before = rig.writes()
+        rig.apply_well()
+        writes, wanted = rig.writes() - before, rig.subject.snapshot()
+    for nth in range(1, writes + 1):
+        with rig_of(subject) as rig:
+            making(rig)
+            plan = rig.plan()
+            refused = Fault("status", where=rig.subject.writes, nth=nth, response=Response(400, b"{}"))
+            rig.server.faults.append(refused)
+            rig.apply(plan)
+            assert refused.seen >= nth, f"write {nth} did not come"
+            rig.apply_well(plan)
+            rig.assert_finished()
+            assert rig.subject.snapshot() == wanted, f"write {nth} was refused once, and that still shows"
+
+
 def expired_login_is_said(subject: type[Subject]) -> None:
     """A login that does not work ends the plan with a sentence; nothing is written, and no secret is in it."""
     with rig_of(subject) as rig:
@@ -195,6 +215,7 @@ RULES = {
     "a service that hangs after it acted": _passes(kind="hang", seconds=HANG.seconds, when="after"),
     "lasting trouble ends in a sentence": (lasting_trouble_is_said, ("kinds",)),
     "nonsense is not taken for an answer": (nonsense_is_not_an_answer, ("kinds",)),
+    "a plan that failed half-way goes on": (failed_plan_goes_on, ("kinds",)),
     "an expired login is said and nothing written": (expired_login_is_said, ("kinds", "expire")),
     "a login that dies on the way": (login_dies_on_the_way, ("kinds", "expire")),
     "a missing right is named": (missing_right_is_named, ("kinds", "rights")),

@@ -108,18 +108,18 @@ class Rig:
         question = question_of(parse(["plan"]), workshop, store_of(workshop).load())
         return make_plan(load(self.folder / "fleet.yaml"), workshop, question)
 
-    def apply(self) -> Outcome:
-        """Plan, and carry the plan out; raises FleetError where there is no plan."""
+    def apply(self, saved: Plan | None = None) -> Outcome:
+        """Carry out a saved plan, or one that is made now; raises FleetError where there is no plan."""
         workshop = self.workshop()
         with open_run(store_of(workshop), workshop, 0) as opened:
-            plan = make_plan(
+            plan = saved or make_plan(
                 load(self.folder / "fleet.yaml"), workshop, question_of(parse(["plan"]), workshop, opened.state)
             )
             return apply_plan(opened, plan, _Nobody()) if plan.changes else Outcome(())
 
-    def apply_well(self) -> None:
+    def apply_well(self, saved: Plan | None = None) -> None:
         """Apply; raises AssertionError, in fleet's own words, where that does not end well."""
-        outcome = self.apply()
+        outcome = self.apply(saved)
         why = "; ".join(f"{result.group.key}: {result.why}" for result in outcome.results if result.why)
         assert outcome.exit_code == ExitCode.OK, f"apply ended with {outcome.exit_code.name}: {why or outcome.stopped}"
 
