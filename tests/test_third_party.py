@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet.sandbox.http import Loopback, Request, Response
+
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(__file__).with_name("third_party")
 
@@ -23,6 +25,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     how = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
     subprocess.run([sys.executable, "-m", "pip", "install", *how, "--target", str(target), str(project)], check=True)
     return target
+
+
+class Shelves:
+    """The service that the provider speaks to."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, object] = {}
+
+    def handle(self, request: Request) -> Response:
+        if request.method == "PUT":
+            self.held[request.path.removeprefix("/shelves/")] = request.json()
+        return Response.of_json({"shelves": self.held})
 
 
 def python(site: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,6 +65,19 @@ def test_fleet_yaml_names_it_and_its_mistakes_are_found(site: Path, tmp_path: Pa
     assert done.returncode == 1
     assert "fleet.yaml:4:" in done.stderr
     assert 'Did you mean "url"?' in done.stderr
+
+
+def test_fleet_plans_and_applies_with_it(site: Path, tmp_path: Path) -> None:
+    shelves = Shelves()
+    with Loopback(shelves) as loopback:
+        entry = f"{{type: shelf, url: '{loopback.url}'}}"
+        text = f"version: 1\nname: example\nregistries: {{mine: {entry}}}\nimages: {{maps: {{registry: mine}}}}\n"
+        (tmp_path / "fleet.yaml").write_text(text)
+        planned = python(site, "-m", "fleet", "plan", "-detailed-exitcode", folder=tmp_path)
+        assert (planned.returncode, "place maps" in planned.stdout) == (2, True), planned.stderr
+        assert python(site, "-m", "fleet", "apply", "-auto-approve", folder=tmp_path).returncode == 0
+        assert shelves.held == {"maps": {"owner": "example", "note": ""}}
+        assert python(site, "-m", "fleet", "plan", "-detailed-exitcode", folder=tmp_path).returncode == 0
 
 
 def test_the_page_for_authors_shows_these_very_files() -> None:
