@@ -32,7 +32,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, StringConstraints
 
@@ -81,6 +81,7 @@ __all__ = [
     "Limits",
     "Login",
     "LoginRefused",
+    "LoginStep",
     "Manifest",
     "Objection",
     "OciClient",
@@ -232,20 +233,44 @@ class RegistryImage:
     name: str
     """The name in the registry, without namespace; the source repository's name unless `name:` says otherwise."""
     source: str | None = None
+    branch: str = "main"
+    """The default branch of the source repository, where builds that push run."""
     description: str = ""
     visibility: str = "public"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """How a build logs in to push: a user name, where the password is revealed, and what its Actions secret is called.
+class LoginStep:
+    """A step of a workflow that logs in: an action by its name in the table of pins, its `id`, and its inputs.
 
+    Inputs hold literals and expressions such as `${{ secrets.NAME }}`, never a secret itself.
+    """
+
+    name: str
+    action: str
+    id: str
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a build logs in to push: the user name and password that its build step is given.
+
+    Either is a literal or an expression (`${{ secrets.NAME }}`, `${{ steps.ID.outputs.NAME }}`). `secrets` says by name
+    where each Actions secret is revealed; `steps` run before the build, with `permissions` beside `contents: read`.
     Secrets are named as repo2docker-action's own examples name them: https://github.com/jupyterhub/repo2docker-action
     """
 
     username: str
-    password: SecretRef
-    secret: str = "DOCKER_PASSWORD"  # noqa: S105 - a name
+    password: str
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[LoginStep, ...] = ()
+
+    @classmethod
+    def stored(cls, username: str, password: SecretRef, secret: str = "DOCKER_PASSWORD") -> Self:  # noqa: S107 - a name
+        """A user name, and a password kept as the Actions secret `secret`."""
+        return cls(username, f"${{{{ secrets.{secret} }}}}", {secret: password})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fleet.config import BuiltImage, Fleet, Template
 from fleet.gitblob import blob_id
-from fleet.provider import Home, SourceRepository
+from fleet.provider import Home, Login, SourceRepository
 from fleet.reference import split_host
 from fleet.render import BUILTIN, Values, read_template, render
 
@@ -39,7 +39,7 @@ def source_of(fleet: Fleet, image: BuiltImage, home: Home, folder: Path) -> Sour
             template=template.source if template and not is_content(template.source) else None,
             seed={path: blob_id(data) for path, data in seed.items()},
             managed={path: blob_id(data) for path, data in managed.items()},
-            secrets={login.secret: login.password} if login else {},
+            secrets=dict(login.secrets) if login else {},
             needs=tuple(resource.address for resource in home.resources),
             replace_secrets=image.adopt_secrets == "replace",
             overwrite_edits=template is not None and template.on_edit == "overwrite",
@@ -61,5 +61,9 @@ def _contents(template: Template | None, home: Home, folder: Path) -> tuple[dict
     managed = read_template(own, folder, template.manage)
     registry, image_name = split_host(home.name)
     login = home.login
-    values = Values(registry, image_name, login.username if login else "none", login.secret if login else "NONE")
+    values = Values(registry, image_name, login.username if login else "none", _secret_of(login))
     return seed, render(managed, values)
+
+
+def _secret_of(login: Login | None) -> str:
+    return next(iter(login.secrets), "NONE") if login else "NONE"

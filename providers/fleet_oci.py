@@ -105,7 +105,7 @@ class Oci(Registry):
                 f"fleet cannot issue credentials in {host}: write `push: {{username: …, password: …}}` for {self.name}"
             )
         ref = SecretRef(source=Address(self.name, LOGIN, repository), field=PASSWORD)
-        return Home(name, (), Login(self._settings.push.username, ref))
+        return Home(name, (), Login.stored(self._settings.push.username, ref))
 
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 from fleet.errors import FleetError
 from fleet.http import PATIENT
-from fleet.provider import Credentials, Home, ImageReference, OciClient, Registry, Secret
+from fleet.provider import Home, ImageReference, OciClient, Registry, Secret
 from fleet.sandbox.http import Fault, Response
 from fleet.services import Workshop
 from fleet.testing.faults import HANG
@@ -58,11 +59,12 @@ def login_is_revealed_and_works_for_its_own_image_only(subject: type[Subject]) -
         rig.apply_well()
         workshop = rig.workshop()
         home, other = _home(rig, IMAGE), _home(rig, NEIGHBOUR)
-        secret = _reveal(workshop, home)
+        secrets = _reveal(workshop, home)
         assert home.login is not None
-        assert secret.expose().strip(), "an empty password is revealed"
-        assert secret.expose() not in repr((secret, home, workshop[NAME])), "the password is in a repr"
-        login = Credentials(home.login.username, secret)
+        for secret in secrets.values():
+            assert secret.expose().strip(), "an empty password is revealed"
+            assert secret.expose() not in repr((secret, home, workshop[NAME])), "the password is in a repr"
+        login = rig.subject.docker_login(home.login, secrets)
         client = OciClient(rig.server.url, workshop[NAME].context.http())
         client.prove_push(home.name.partition("/")[2], login)
         if "neighbour" not in subject.without:
@@ -76,11 +78,11 @@ def useless_login_is_not_revealed(subject: type[Subject]) -> None:
     with rig_of(subject) as rig:
         rig.wants(NEIGHBOUR, IMAGE)
         rig.apply_well()
-        secret = _reveal(rig.workshop(), _home(rig, IMAGE)).expose()
+        secrets = [secret.expose() for secret in _reveal(rig.workshop(), _home(rig, IMAGE)).values()]
         rig.subject.disarm(IMAGE)
         sentence = refusal(partial(_reveal, rig.workshop(), _home(rig, IMAGE)))
         assert sentence, "a password that cannot push is handed out"
-        assert secret not in sentence, "the password is in the message"
+        assert not any(secret in sentence for secret in secrets), "the password is in the message"
 
 
 def expired_login_reveals_nothing(subject: type[Subject]) -> None:
@@ -113,9 +115,9 @@ def _published(rig: Rig) -> tuple[str, str]:
     return name, rig.subject.publish(name, TAG)
 
 
-def _reveal(workshop: Workshop, home: Home) -> Secret:
+def _reveal(workshop: Workshop, home: Home) -> Mapping[str, Secret]:
     assert home.login is not None, "the image has no login: say in `without` why there is no `login`"
-    return workshop.reveal(home.login.password)
+    return {name: workshop.reveal(ref) for name, ref in home.login.secrets.items()}
 
 
 RULES = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet import plugins
-from fleet.provider import CodeHost, Provider
+from fleet.provider import CodeHost, Credentials, Login, Provider, Secret
 from fleet.sandbox.http import WRITES, Request, Response, Service
 
 FLEET = "ours"
@@ -99,6 +99,11 @@ class Subject(ABC):
     def publish(self, name: str, tag: str) -> str:
         """Put an image (`name` is its full name) into the registry under a tag, and return its digest."""
         raise _missing("publish")
+
+    def docker_login(self, login: Login, secrets: Mapping[str, Secret]) -> Credentials:
+        """What a docker client logs in with, as a build would, once it has been given an image's Actions secrets."""
+        (password,) = secrets.values()
+        return Credentials(login.username, password)
 
     def disarm(self, image: str) -> None:
         """Take the right to push from the login that pushes an image."""

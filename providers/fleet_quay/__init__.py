@@ -89,10 +89,12 @@ class Quay(Registry):
         name = f"{self.host}/{full}"
         if self._settings.push is not None:
             ref = SecretRef(source=Address(self.name, LOGIN, full), field=PASSWORD)
-            return Home(name, (repository,), Login(self._settings.push.username, ref, SECRET))
+            return Home(name, (repository,), Login.stored(self._settings.push.username, ref, SECRET))
         robot = Address(self.name, ROBOT, f"{self._settings.namespace}+{image.name}")
         needed = Resource(robot, Robot(owner=self.context.fleet, repository=full), (repository.address,))
-        return Home(name, (repository, needed), Login(robot.name, SecretRef(source=robot, field=PASSWORD), SECRET))
+        return Home(
+            name, (repository, needed), Login.stored(robot.name, SecretRef(source=robot, field=PASSWORD), SECRET)
+        )
 
     def together(self, address: Address) -> str:
         """A repository and its robot are one group, so that it is never unclear whose a robot is."""

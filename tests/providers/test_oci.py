@@ -60,7 +60,7 @@ def test_an_image_lives_under_host_and_namespace_with_the_own_login() -> None:
     assert home.resources == ()
     assert home.login is not None
     assert home.login.username == "ada"
-    assert home.login.password.source == Address("own", "login", "team/climate-image")
+    assert home.login.secrets["DOCKER_PASSWORD"].source == Address("own", "login", "team/climate-image")
     assert provider("https://index.docker.io", push=LOGIN).home(IMAGE).name == "docker.io/team/climate-image"
 
 
@@ -79,11 +79,11 @@ def test_the_own_login_is_proved_before_it_leaves(guarded: Loopback) -> None:
     other = ours.home(RegistryImage("open", "open")).login
     assert login is not None
     assert other is not None
-    assert ours.reveal(login.password).expose() == "pw"
+    assert ours.reveal(*login.secrets.values()).expose() == "pw"
     with pytest.raises(Denied, match="does not let ada push to team/open"):
-        ours.reveal(other.password)
+        ours.reveal(*other.secrets.values())
     with pytest.raises(LoginRefused, match="refuses the login ada"):
-        provider(guarded.url, "wrong", push=LOGIN).reveal(login.password)
+        provider(guarded.url, "wrong", push=LOGIN).reveal(*login.secrets.values())
 
 
 def test_tags_are_resolved_with_the_login_or_without(guarded: Loopback) -> None:

@@ -109,7 +109,7 @@ def test_a_skopeo_with_the_issued_credential_pushes_here_and_nowhere_else(quay: 
     source = Image().lay_out(tmp_path / "layout")
 
     def copy(name: str) -> int:
-        credentials = f"--dest-creds={login.username}:{ours.reveal(login.password).expose()}"
+        credentials = f"--dest-creds={login.username}:{ours.reveal(*login.secrets.values()).expose()}"
         target = f"docker://{quay.registry_host}/example/{name}:1"
         options = ["--preserve-digests", "--dest-tls-verify=false"]
         return programs().skopeo("copy", *options, credentials, source, target).returncode
@@ -127,7 +127,7 @@ def test_a_token_is_read_back_and_never_made_anew(quay: RunningQuay) -> None:
     held = quay.state.robots["example+climate-image"]["token"]
     assert home.login is not None
     for again in (ours, provider(quay)):
-        assert again.reveal(home.login.password).expose() == held
+        assert again.reveal(*home.login.secrets.values()).expose() == held
     assert quay.loopback.count("POST", ".*/regenerate") == 0
 
 
@@ -204,9 +204,9 @@ def test_a_deleted_robot_is_made_anew_with_another_token(quay: RunningQuay) -> N
     quay.state.repositories["example/climate-image"]["permissions"].clear()
     assert home.login is not None
     with pytest.raises(ProviderError, match=r"robot example\+climate-image is gone from .*; plan and apply"):
-        ours.reveal(home.login.password)
+        ours.reveal(*home.login.secrets.values())
     apply(ours, home.resources)
-    assert ours.reveal(home.login.password).expose() not in ("", old)
+    assert ours.reveal(*home.login.secrets.values()).expose() not in ("", old)
 
 
 def test_what_is_equal_but_for_the_mark_is_adopted_without_a_new_token(quay: RunningQuay) -> None:
@@ -276,7 +276,7 @@ def test_a_credential_that_reaches_a_neighbour_is_refused(quay: RunningQuay) -> 
     seed_repository(quay, "hidden", is_public=False, permissions={"example+climate-image": "write"})
     assert home.login is not None
     with pytest.raises(ProviderError, match="grants it pull and push on example/hidden; look at the teams"):
-        provider(quay).reveal(home.login.password)
+        provider(quay).reveal(*home.login.secrets.values())
 
 
 def test_a_credential_is_proved_before_it_leaves(quay: RunningQuay) -> None:
@@ -286,7 +286,7 @@ def test_a_credential_is_proved_before_it_leaves(quay: RunningQuay) -> None:
     quay.state.repositories["example/climate-image"]["permissions"] = {"example+climate-image": "read"}
     assert home.login is not None
     with pytest.raises(Denied, match=r"does not let example\+climate-image push to example/climate-image"):
-        provider(quay).reveal(home.login.password)
+        provider(quay).reveal(*home.login.secrets.values())
 
 
 def test_an_own_login_needs_no_robot_and_is_proved(quay: RunningQuay) -> None:
@@ -297,9 +297,9 @@ def test_an_own_login_needs_no_robot_and_is_proved(quay: RunningQuay) -> None:
     assert home.login is not None
     seed_robot(quay, "builder")["token"] = "own-password"
     with pytest.raises(Denied, match=r"does not let example\+builder push"):
-        ours.reveal(home.login.password)
+        ours.reveal(*home.login.secrets.values())
     quay.state.repositories["example/climate-image"]["permissions"]["example+builder"] = "write"
-    assert ours.reveal(home.login.password).expose() == "own-password"
+    assert ours.reveal(*home.login.secrets.values()).expose() == "own-password"
     assert set(quay.state.robots) == {"example+builder"}
 
 
