@@ -39,7 +39,4 @@ c.KubeSpawner.popen_kwargs = {"start_new_session": False}  # what ends the hub's
 c.JupyterHub.services = [{"name": "fleet", "api_token": running.token}]
 c.JupyterHub.load_roles = [{"name": "admin", "users": list(settings.admins), "services": ["fleet"]}]
 if isinstance(settings.image, ConfiguratorService):
-    url = f"http://127.0.0.1:{running.configurator_port}"
-    c.JupyterHub.services.append(
-        {"name": SERVICE, "url": url, "api_token": running.configurator_token, "oauth_no_confirm": True}
-    )
+    c.JupyterHub.services.append({"name": SERVICE, "url": f"http://127.0.0.1:{running.configurator_port}"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -17,7 +16,7 @@ import httpx
 
 from fleet.sandbox.hub.client import HubClient
 from fleet.sandbox.hub.proxy import proxy_command
-from fleet.sandbox.hub.settings import QUICKLY, SERVICE, ConfiguratorService, HubSettings, Running
+from fleet.sandbox.hub.settings import QUICKLY, ConfiguratorService, HubSettings, Running
 from fleet.sandbox.store import replace_text
 
 START = 60.0
@@ -75,7 +74,7 @@ class SandboxHub:
         self._run("proxy", [*proxy, *_proxy_arguments(running)], {"CONFIGPROXY_AUTH_TOKEN": running.proxy_token})
         if isinstance(running.settings.image, ConfiguratorService):
             command = [*QUICKLY, "fleet.sandbox.hub.configurator", str(running.configurator_port)]
-            self._run("configurator", command, _service_environment(running))
+            self._run("configurator", command, {"JUPYTERHUB_API_URL": f"http://127.0.0.1:{running.hub_port}/hub/api"})
         file = str(running.folder / "hub.json")
         self._run("hub", [*QUICKLY, "jupyterhub", f"--config={_CONFIG}"], {"FLEET_SANDBOX_HUB": file})
         self._wait()
@@ -149,7 +148,6 @@ def serve_hub(folder: Path, settings: HubSettings, cache: Path | None = None) ->
         token=secrets.token_hex(32),
         password=secrets.token_urlsafe(9),
         proxy_token=secrets.token_hex(32),
-        configurator_token=secrets.token_hex(32),
     )
     replace_text(folder / "hub.json", running.model_dump_json())
     hub = SandboxHub(running)
@@ -166,19 +164,6 @@ def _proxy_arguments(running: Running) -> list[str]:
         f"--error-target=http://127.0.0.1:{running.hub_port}/hub/error",
         "--log-level=warn",
     ]
-
-
-def _service_environment(running: Running) -> dict[str, str]:
-    """What a hub tells a service that it starts; ours stands beside it, so we tell it ourselves."""
-    return {
-        "JUPYTERHUB_SERVICE_NAME": SERVICE,
-        "JUPYTERHUB_SERVICE_PREFIX": f"/services/{SERVICE}/",
-        "JUPYTERHUB_API_URL": f"http://127.0.0.1:{running.hub_port}/hub/api",
-        "JUPYTERHUB_API_TOKEN": running.configurator_token,
-        "JUPYTERHUB_BASE_URL": "/",
-        "JUPYTERHUB_CLIENT_ID": f"service-{SERVICE}",
-        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([f"access:services!service={SERVICE}"]),
-    }
 
 
 def _free_ports(count: int) -> list[int]:

@@ -62,7 +62,6 @@ class Running(Frozen):
     token: str
     password: str
     proxy_token: str
-    configurator_token: str
 
     @property
     def url(self) -> str:
