@@ -4,7 +4,8 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
-- a `CodeHost` also reads and commits files.
+- a `CodeHost` also reads and commits files;
+- a `HubTarget` also says what it holds when the users of a hub get an image.
 
 Rules for authors (the contract suite in `fleet.testing` checks them):
 
@@ -72,6 +73,7 @@ __all__ = [
     "Frozen",
     "Home",
     "Http",
+    "HubTarget",
     "ImageReference",
     "Limits",
     "Login",
@@ -225,6 +227,14 @@ class Registry(Provider):
     @abstractmethod
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
+
+
+class HubTarget(Provider):
+    """A provider that tells one hub which images to start."""
+
+    @abstractmethod
+    def wanted(self, slot: str, reference: ImageReference) -> Resource:
+        """What stands here once users get an image in a slot. Pure; raises ValueError for a slot not set here."""
 
 
 @dataclass(frozen=True, slots=True)
