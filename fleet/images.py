@@ -10,7 +10,7 @@ from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted
 from fleet.errors import FleetError
 from fleet.provider import Home, Registry, RegistryImage
-from fleet.sites import full_name
+from fleet.site import full_name
 from fleet.world import Providers
 
 

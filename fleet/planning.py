@@ -17,8 +17,9 @@ from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.selection import Selection, Subject
-from fleet.services import Workshop, is_local, local_path
-from fleet.sites import PROVIDER, HubFiles, Survey, survey
+from fleet.services import Workshop, local_path
+from fleet.site import PROVIDER, is_local
+from fleet.sites import HubFiles, Survey, survey
 from fleet.wants import Wants, find_wants, wanted_at
 from fleet.world import read_all
 

@@ -5,7 +5,7 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
 - a `CodeHost` also reads and commits files;
-- a `HubTarget` also says what it holds when the users of a hub get an image.
+- a `HubTarget` also says which slots of a hub it sets.
 
 Rules for authors (the contract suite in `fleet.testing` checks them):
 
@@ -54,6 +54,7 @@ from fleet.model import (
 from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
+from fleet.site import SiteReference, full_name
 
 __all__ = [
     "HTTP2",
@@ -92,11 +93,13 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Settings",
+    "SiteReference",
     "Spec",
     "TryAgain",
     "Unsure",
     "Url",
     "blob_id",
+    "full_name",
     "host_of",
     "is_loopback",
     "is_name",
@@ -230,11 +233,11 @@ class Registry(Provider):
 
 
 class HubTarget(Provider):
-    """A provider that tells one hub which images to start."""
+    """A provider that tells one hub which images to start; what stands at its addresses are `SiteReference`s."""
 
     @abstractmethod
-    def wanted(self, slot: str, reference: ImageReference) -> Resource:
-        """What stands here once users get an image in a slot. Pure; raises ValueError for a slot not set here."""
+    def slots(self) -> Mapping[str, Address]:
+        """The slots of the hub that are set here, each with its address. Pure."""
 
 
 @dataclass(frozen=True, slots=True)

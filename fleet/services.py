@@ -17,7 +17,8 @@ from fleet.oci import registry_url
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Provider, Registry, Settings
 from fleet.secrets import read_secret
-from fleet.sites import PROVIDER, Intend, Values
+from fleet.site import PROVIDER, is_local
+from fleet.sites import Intend, Values
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,11 +31,6 @@ def local_path(path: str) -> str:
     """A path as addresses hold it: normal, and beginning with `.` or `/` so that it is no `owner/name`."""
     normal = os.path.normpath(path).replace(os.sep, "/")
     return normal if normal.startswith((".", "/")) else f"./{normal}"
-
-
-def is_local(repository: str) -> bool:
-    """Whether a repository of an address is a local path."""
-    return repository.startswith((".", "/"))
 
 
 OCI = "oci"

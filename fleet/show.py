@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.model import Action, Change, Spec, canonical
 from fleet.plan import LeftOut, Plan, counts, hubs_reached
-from fleet.sites import SiteAddress, SiteReference
+from fleet.site import SiteAddress, SiteReference
 from fleet.terminal import Line, Span, Style, line
 
 PLACES_SHOWN = 20

@@ -9,91 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from fleet.commit_message import Move, commit_message
 from fleet.errors import Conflict, ProviderError, Stale
 from fleet.gitblob import blob_id
 from fleet.model import Address, Change, Spec
 from fleet.provider import CodeHost, CommitRequest, Context, Files, Limits, Provider, Reveal, Settings
-from fleet.reference import ImageReference, same_image, split_host
+from fleet.reference import ImageReference, same_image
+from fleet.site import KIND, PROVIDER, SiteAddress, SiteReference, full_name
 from fleet.values import Site, ValuesFile, edit, find_sites, is_encrypted, parse_values, read_site
-
-PROVIDER = "values"
-KIND = "site"
 
 RACES = 5
 """How often a commit is made anew because somebody else's came first."""
 
 READERS = 8
 """Values repositories that are read at once."""
-
-
-class SiteReference(Spec):
-    """The image and tag that a site says; the image's name in full, however the file spells it.
-
-    `image` is empty where the site holds the tag alone, because the image's name stands in another file.
-    """
-
-    image: str
-    tag: str
-
-    @classmethod
-    def of(cls, reference: ImageReference) -> SiteReference:
-        """The spec for a reference as somebody spelled it."""
-        return cls(image=full_name(reference.name), tag=reference.tag or "")
-
-    def __str__(self) -> str:
-        return f"{self.image}:{self.tag}" if self.image else self.tag
-
-
-def full_name(name: str) -> str:
-    """An image's name with its host, so that two spellings of one image are equal; empty for an empty one."""
-    return "/".join(split_host(name)) if name else ""
-
-
-class SiteAddress(NamedTuple):
-    """A site's own key: `repository@branch:file#path`; the branch is left out where there is no history."""
-
-    repository: str
-    branch: str
-    file: str
-    path: str
-
-    def __str__(self) -> str:
-        branch = f"@{_quote(self.branch)}" if self.branch else ""
-        return f"{_quote(self.repository)}{branch}:{_quote(self.file)}#{self.path}"
-
-    @classmethod
-    def parse(cls, text: str) -> SiteAddress:
-        """Read a key back; raises ValueError when it is none."""
-        place, hash_sign, path = text.partition("#")
-        where, colon, file = place.partition(":")
-        if not (hash_sign and colon):
-            raise ValueError(f"{text!r} is not a site: it is written repository@branch:file#path")
-        repository, _, branch = where.partition("@")
-        return cls(_unquote(repository), _unquote(branch), _unquote(file), path)
-
-    @property
-    def address(self) -> Address:
-        """The address in a plan."""
-        return Address(PROVIDER, KIND, str(self))
-
-
-_RESERVED = {"%": "%25", ":": "%3A", "@": "%40", "#": "%23"}
-
-
-def _quote(text: str) -> str:
-    for character, escape in _RESERVED.items():
-        if character in text:
-            text = text.replace(character, escape)
-    return text
-
-
-def _unquote(text: str) -> str:
-    for character, escape in reversed(_RESERVED.items()):
-        text = text.replace(escape, character)
-    return text
 
 
 @dataclass(frozen=True, slots=True)

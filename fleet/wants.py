@@ -9,7 +9,8 @@ from fleet.config import Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.model import Address
 from fleet.reference import ImageReference
-from fleet.sites import SiteAddress, SiteReference, Survey
+from fleet.site import SiteAddress, SiteReference
+from fleet.sites import Survey
 from fleet.values import paste_lines
 
 

@@ -28,13 +28,13 @@ from fleet.provider import (
     ImageReference,
     Limits,
     ProviderError,
-    Resource,
     Reveal,
     SecretSource,
     Settings,
+    SiteReference,
     Spec,
     Url,
-    split_host,
+    full_name,
 )
 
 IMAGE = "image"
@@ -60,34 +60,10 @@ class ConfiguratorSettings(Settings):
     auth: Token
 
 
-class ConfiguredImage(Spec):
-    """The image that the configurator gives to the hub, by its full name; `name` is the whole text of what is none."""
-
-    name: str
-    tag: str = ""
-    digest: str = ""
-
-    @classmethod
-    def of(cls, reference: ImageReference) -> ConfiguredImage:
-        """The spec for a reference as somebody spelled it."""
-        return cls(name="/".join(split_host(reference.name)), tag=reference.tag or "", digest=reference.digest or "")
-
-    @classmethod
-    def read(cls, text: str) -> ConfiguredImage:
-        """The spec for what a person may have typed."""
-        try:
-            return cls.of(ImageReference.parse(text.strip()))
-        except ValueError:
-            return cls(name=text)
-
-    def __str__(self) -> str:
-        return str(ImageReference(self.name, self.tag or None, self.digest or None))
-
-
 class Configurator(HubTarget):
     """The hub target that sets a hub's default image through its configurator."""
 
-    kinds: ClassVar[Mapping[str, type[Spec]]] = {IMAGE: ConfiguredImage}
+    kinds: ClassVar[Mapping[str, type[Spec]]] = {IMAGE: SiteReference}
     settings: ClassVar[type[Settings]] = ConfiguratorSettings
     limits = Limits(at_once=1)
 
@@ -97,11 +73,9 @@ class Configurator(HubTarget):
         self._token = settings.auth.token
         self._http = Http(context.spend)
 
-    def wanted(self, slot: str, reference: ImageReference) -> Resource:
-        """What stands here once users get an image; raises ValueError for another slot than `default`."""
-        if slot != SLOT:
-            raise ValueError("a configurator sets the default slot only")
-        return Resource(Address(self.name, IMAGE, slot), ConfiguredImage.of(reference))
+    def slots(self) -> Mapping[str, Address]:
+        """The default slot, and no other."""
+        return {SLOT: Address(self.name, IMAGE, SLOT)}
 
     def cost(self, change: Change) -> int:
         """Schema and settings, the write, and the settings again."""
@@ -111,7 +85,7 @@ class Configurator(HubTarget):
         """The image that is set, if one is; two requests, of which one proves that the token belongs to an admin."""
         key = self._image_key(self._schema())
         text = self._document().get(key)
-        return {address: ConfiguredImage.read(str(text)) for address in addresses} if text else {}
+        return {address: _spec(str(text)) for address in addresses} if text else {}
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Set the image and leave every other setting as it is.
@@ -120,10 +94,10 @@ class Configurator(HubTarget):
         writing is lost. What they write after it is found by reading again, and raises Conflict where it concerns us.
         """
         for change in changes:
-            assert isinstance(change.after, ConfiguredImage), "what a configurator sets is set anew, never taken away"
+            assert isinstance(change.after, SiteReference), "what a configurator sets is set anew, never taken away"
             self._set(change.after)
 
-    def _set(self, wanted: ConfiguredImage) -> None:
+    def _set(self, wanted: SiteReference) -> None:
         schema = self._schema()
         key = self._image_key(schema)
         stands = self._document()
@@ -205,9 +179,18 @@ class Configurator(HubTarget):
         return document
 
 
-def _is_set(document: Document, key: str, wanted: ConfiguredImage) -> bool:
+def _spec(text: str) -> SiteReference:
+    """What a person may have typed; what is no name and tag stands in `image` as it is, and equals nothing wanted."""
+    try:
+        name, tag, digest = ImageReference.parse(text.strip())
+    except ValueError:
+        name, tag, digest = "", None, None
+    return SiteReference(image=full_name(name), tag=tag) if tag and not digest else SiteReference(image=text, tag="")
+
+
+def _is_set(document: Document, key: str, wanted: SiteReference) -> bool:
     text = document.get(key)
-    return isinstance(text, str) and ConfiguredImage.read(text) == wanted
+    return isinstance(text, str) and _spec(text) == wanted
 
 
 def _trait(name: str, field: object) -> str:

@@ -17,7 +17,7 @@ LAYERS = [
     {"fleet.diagnostics"},
     {"fleet.errors"},
     {"fleet.model", "fleet.reference", "fleet.terminal", "fleet.files", "fleet.gitblob"},
-    {"fleet.secrets", "fleet.report", "fleet.each", "fleet.http"},
+    {"fleet.secrets", "fleet.report", "fleet.each", "fleet.http", "fleet.site"},
     {"fleet.oci_auth"},
     {"fleet.oci"},
     {"fleet.provider"},

@@ -21,7 +21,7 @@ from fleet.progress import watch
 from fleet.run import Run, apply_plan, open_run
 from fleet.services import Workshop
 from fleet.show import count, plan_lines
-from fleet.sites import SiteReference
+from fleet.site import SiteReference
 from fleet.terminal import Line, line, write
 
 

@@ -16,8 +16,9 @@ from fleet.provider import Context
 from fleet.reference import ImageReference
 from fleet.sandbox.http import Fault, Loopback, Request, Response
 from fleet.sandbox.hub.configurator import FIELDS, PREFIX, Configurator
+from fleet.site import SiteReference
 from fleet_configurator import Configurator as Target
-from fleet_configurator import ConfiguratorSettings, ConfiguredImage
+from fleet_configurator import ConfiguratorSettings
 
 ACCESS = ["access:services!service=configurator"]
 WHO = {
@@ -26,6 +27,7 @@ WHO = {
     "other-token": {"admin": True, "scopes": ["read:users"]},
 }
 AT = Address("configurator/old-hub", "image", "default")
+DIGEST = f"sha256:{'0' * 64}"
 WANTED = ImageReference("quay.io/example/climate-image", "2")
 
 
@@ -53,8 +55,7 @@ class Served:
 
     def set(self, reference: ImageReference = WANTED, token: str = "admin-token") -> None:
         """Bring an image about, from whatever state the service is in."""
-        target = self.target(token)
-        target.apply([Change(AT, None, target.wanted("default", reference).spec)], no_reveal)
+        self.target(token).apply([Change(AT, None, SiteReference.of(reference))], no_reveal)
 
     @property
     def read(self) -> Spec | None:
@@ -77,7 +78,7 @@ def test_the_image_is_set_and_everything_else_stays(served: Served) -> None:
     served.hold({"z2jh.default_interface": "/rstudio", "z2jh.image": "example/old:1"})
     served.set()
     assert served.settings == {"z2jh.default_interface": "/rstudio", "z2jh.image": "quay.io/example/climate-image:2"}
-    assert served.read == served.target().wanted("default", WANTED).spec
+    assert served.read == SiteReference.of(WANTED)
 
 
 def test_what_stands_already_is_not_written_again(served: Served) -> None:
@@ -92,9 +93,11 @@ def test_what_stands_already_is_not_written_again(served: Served) -> None:
     [
         ({}, None),
         ({"z2jh.image": ""}, None),
-        ({"z2jh.image": "image:1"}, ConfiguredImage(name="docker.io/library/image", tag="1")),
-        ({"z2jh.image": "Not An Image"}, ConfiguredImage(name="Not An Image")),
-        ({"z2jh.image": ["image:1"]}, ConfiguredImage(name="['image:1']")),
+        ({"z2jh.image": " image:1\n"}, SiteReference(image="docker.io/library/image", tag="1")),
+        ({"z2jh.image": "Not An Image"}, SiteReference(image="Not An Image", tag="")),
+        ({"z2jh.image": "image"}, SiteReference(image="image", tag="")),
+        ({"z2jh.image": f"image:1@{DIGEST}"}, SiteReference(image=f"image:1@{DIGEST}", tag="")),
+        ({"z2jh.image": ["image:1"]}, SiteReference(image="['image:1']", tag="")),
     ],
 )
 def test_whatever_was_typed_can_be_read_and_replaced(served: Served, document: Any, seen: Spec | None) -> None:
@@ -105,8 +108,7 @@ def test_whatever_was_typed_can_be_read_and_replaced(served: Served, document: A
 
 
 def test_one_slot_is_set_here(served: Served) -> None:
-    with pytest.raises(ValueError, match="sets the default slot only"):
-        served.target().wanted("profiles.large", WANTED)
+    assert served.target().slots() == {"default": AT}
 
 
 @pytest.mark.parametrize(

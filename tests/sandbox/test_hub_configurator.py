@@ -12,13 +12,13 @@ import pytest
 from fleet.errors import ProviderError
 from fleet.model import Address, Change, Secret
 from fleet.provider import Context
-from fleet.reference import ImageReference
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.hub.client import SpawnFailed
 from fleet.sandbox.hub.configurator import DATA
 from fleet.sandbox.hub.serving import SandboxHub
 from fleet.sandbox.hub.settings import ConfiguratorService, HubSettings
 from fleet.sandbox.registry import Registry
+from fleet.site import SiteReference
 from fleet_configurator import Configurator, ConfiguratorSettings
 from tests.hubs import running
 from tests.images import Image, push
@@ -56,9 +56,9 @@ def target(hub: SandboxHub, token: str) -> Configurator:
 
 
 def set_tag(target: Configurator, tag: str) -> None:
-    wanted = target.wanted("default", ImageReference("registry.example/team/image", tag))
-    target.apply([Change(AT, None, wanted.spec)], lambda ref: pytest.fail(f"nobody reveals {ref}"))
-    assert target.read([AT]) == {AT: wanted.spec}
+    wanted = SiteReference(image="registry.example/team/image", tag=tag)
+    target.apply([Change(AT, None, wanted)], lambda ref: pytest.fail(f"nobody reveals {ref}"))
+    assert target.read([AT]) == {AT: wanted}
 
 
 def hold(hub: SandboxHub, document: object) -> None:
