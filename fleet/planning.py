@@ -10,6 +10,7 @@ from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
+from fleet.hub_targets import find_settings
 from fleet.images import find_homes
 from fleet.model import Address, Change, Owned, Spec
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
@@ -49,9 +50,11 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     question.selection.check(_labels(fleet), fleet.images)
     homes, wrong = find_homes(loaded, workshop)
     read, unread = _hub_files(fleet, question)
-    surveyed = survey(read, workshop.host)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    surveyed = settings.added_to(survey(read, workshop.host))
+    unread += settings.unread
     wants = find_wants(loaded, surveyed, homes.names)
-    _refuse([*wrong, *wants.wrong])
+    _refuse([*wrong, *wants.wrong, *settings.wrong])
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     moves, left_out = made.of_sites(surveyed, wants)
@@ -107,7 +110,7 @@ def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[A
 
 def _places(surveyed: Survey, moves: Iterable[Change]) -> dict[Address, Place]:
     found = {change.address: surveyed.sites[change.address] for change in moves}
-    return {address: Place(site.site.line, site.image, site.slots) for address, site in found.items()}
+    return {address: Place(site.line, site.image, site.slots) for address, site in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

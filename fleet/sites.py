@@ -52,6 +52,11 @@ class FoundSite:
         return whole if self.site.name_line is None else SiteReference(image="", tag=whole.tag)
 
     @property
+    def line(self) -> int:
+        """The line of its file, counted from 1."""
+        return self.site.line
+
+    @property
     def image(self) -> str:
         """The image that hubs see there, wherever its name is written."""
         return full_name(self.site.reference.name)
@@ -68,10 +73,39 @@ class FoundSite:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundSetting:
+    """One slot of one hub, and what its service says there; None where it leaves the image to the hub's own default."""
+
+    address: Address
+    hub: str
+    slot: str
+    reference: SiteReference | None
+
+    @property
+    def image(self) -> str:
+        """The image that the hub's users see there, where the service says so."""
+        return self.reference.image if self.reference else ""
+
+    @property
+    def line(self) -> None:
+        """It stands in no file."""
+
+    @property
+    def hubs(self) -> tuple[str, ...]:
+        """The hub."""
+        return (self.hub,)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slot."""
+        return (self.slot,)
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """All sites of a fleet, and for each hub the addresses of its slots."""
 
-    sites: Mapping[Address, FoundSite]
+    sites: Mapping[Address, FoundSite | FoundSetting]
     slots: Mapping[str, Mapping[str, tuple[Address, ...]]]
 
 

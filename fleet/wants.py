@@ -10,7 +10,7 @@ from fleet.diagnostics import Diagnostic
 from fleet.model import Address
 from fleet.reference import ImageReference
 from fleet.site import SiteAddress, SiteReference
-from fleet.sites import Survey
+from fleet.sites import FoundSite, Survey
 from fleet.values import paste_lines
 
 
@@ -99,7 +99,7 @@ def _named_elsewhere(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address,
     """Slots that want another image at a site that holds the tag alone."""
     for address, wants in by_site.items():
         found, first = surveyed.sites[address], wants[0]
-        if found.site.name_line is not None and found.image != first.reference.name:
+        if isinstance(found, FoundSite) and found.site.name_line is not None and found.image != first.reference.name:
             file, number = found.site.name_line
             yield loaded.source.diagnostic(
                 first.keys("image"),
@@ -109,6 +109,7 @@ def _named_elsewhere(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address,
             )
 
 
-def wanted_at(found: SiteReference, want: Want) -> SiteReference:
+def wanted_at(found: SiteReference | None, want: Want) -> SiteReference:
     """The spec that makes a site say what is wanted: with the image's name only where the site holds it."""
-    return SiteReference(image=want.reference.name if found.image else "", tag=want.reference.tag or "")
+    holds_name = found is None or bool(found.image)
+    return SiteReference(image=want.reference.name if holds_name else "", tag=want.reference.tag or "")

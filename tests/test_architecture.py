@@ -26,6 +26,7 @@ LAYERS = [
     {"fleet.world", "fleet.difference", "fleet.resolution"},
     {"fleet.store", "fleet.selection", "fleet.services", "fleet.images", "fleet.importers"},
     {"fleet.policy", "fleet.wants", "fleet.show_json", "fleet.plan_file", "fleet.show", "fleet.apply"},
+    {"fleet.hub_targets"},
     {"fleet.planning", "fleet.run", "fleet.progress"},
     {"fleet.commands"},
     {"fleet.cli"},

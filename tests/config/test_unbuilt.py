@@ -40,10 +40,6 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
         (FOLLOWING + "state: git\n", "12:1: state in git is not built yet"),
         (FOLLOWING + "templates: {t: {from: ./t}}\n", "12:13: a template is not built yet"),
         (
-            FOLLOWING.replace("values: {path: ., files: [a.yaml]}", "configurator: {auth: {token: {env: T}}}"),
-            "7:5: a hub set by its configurator is not built yet",
-        ),
-        (
             FOLLOWING + "code_hosts: {g: {type: github, auth: {token: {env: T}}, delivery: pull-request}}\n",
             "12:57: delivery by pull request is not built yet",
         ),
