@@ -17,8 +17,8 @@ from fleet.errors import ExitCode, FleetError, OutOfBudget, Stale, TryAgain, Uns
 from fleet.model import Address, Change, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
-from fleet.provider import Provider, Reveal, Secret
-from fleet.world import Providers, is_at, read_all
+from fleet.provider import Provider, Receipts, Reveal, Secret
+from fleet.world import Providers, is_at, is_done, read_all
 
 AT_ONCE = 32
 """Groups that are written at once over all providers; each provider's own limit is below it."""
@@ -51,6 +51,7 @@ class Result:
     group: Group
     status: Status
     why: str = ""
+    receipts: Receipts = field(default_factory=dict)
 
 
 class Forbidden(NamedTuple):
@@ -164,13 +165,13 @@ def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[s
 
 def _settled(group: Group, world: Mapping[Address, Spec], services: Services) -> Result | None:
     begun = services.begun
-    if all(is_at(world, change.address, change.after) for change in group.changes):
+    if all(is_done(world, change) for change in group.changes):
         return Result(group, Status.FOUND)
     for change in group.changes:
         if change.address in services.forbidden:
             return Result(group, *services.forbidden[change.address])
         was_ours = change.address in begun and begun[change.address] == change.after
-        if not (was_ours or any(is_at(world, change.address, side) for side in (change.before, change.after))):
+        if not (was_ours or is_at(world, change.address, change.before) or is_done(world, change)):
             return Result(group, Status.STALE, f"{change.address} is no longer what the plan found there")
     return None
 
@@ -187,7 +188,7 @@ class _Run:
         self._order = TopologicalSorter({key: group.needs for key, group in groups.items()})
         self._order.prepare()
         self._ready: list[str] = []
-        self._running: dict[Future[None], str] = {}
+        self._running: dict[Future[Receipts], str] = {}
 
     def work(self, pool: ThreadPoolExecutor, decided: Mapping[str, Result | None]) -> None:
         """Go through all groups."""
@@ -233,11 +234,11 @@ class _Run:
             self.stopped = self.stopped or str(error)
         return Result(group, Status.SKIPPED, self.stopped) if self.stopped else None
 
-    def _end(self, key: str, future: Future[None]) -> None:
+    def _end(self, key: str, future: Future[Receipts]) -> None:
         group = self.groups[key]
         error = future.exception()
         if error is None:
-            self._finish(Result(group, Status.DONE))
+            self._finish(Result(group, Status.DONE, receipts=future.result()))
         elif isinstance(error, OutOfBudget):
             self.stopped = self.stopped or str(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))
@@ -254,21 +255,22 @@ class _Run:
         self._order.done(result.group.key)
 
 
-def write_group(group: Group, services: Services) -> None:
+def write_group(group: Group, services: Services) -> Receipts:
     """Write one group, repeating what fails in passing; an answer that was lost is looked up before it is repeated."""
     provider = services.providers[group.provider]
     reveal: Reveal = services.reveal
 
-    def once() -> None:
+    def once() -> Receipts:
         try:
-            provider.apply(group.changes, reveal)
+            return provider.apply(group.changes, reveal) or {}
         except Unsure as error:
             if not _is_written(group, provider):
                 raise TryAgain(str(error)) from error
+            return {}
 
-    services.pace.repeat(provider.limits, once)
+    return services.pace.repeat(provider.limits, once)
 
 
 def _is_written(group: Group, provider: Provider) -> bool:
     world = provider.read([change.address for change in group.changes])
-    return all(is_at(world, change.address, change.after) for change in group.changes)
+    return all(is_done(world, change) for change in group.changes)

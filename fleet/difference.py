@@ -44,7 +44,7 @@ def differences(
         before = world.get(address)
         if before == after:
             continue
-        dispute = _dispute(item, before, after)
+        dispute = _dispute(item, before, after) or _objection(item, before)
         if dispute:
             disputes.append(dispute)
         else:
@@ -66,6 +66,11 @@ def _dispute(wanted: Wanted, before: Spec | None, after: Spec) -> Dispute | None
         reason = f"{address} exists already, belongs to nobody and differs: {_fields(before, after)}"
         return Dispute(wanted, reason, "Make fleet.yaml say what stands there, or write `adopt: always` to change it.")
     return None
+
+
+def _objection(wanted: Wanted, before: Spec | None) -> Dispute | None:
+    objection = wanted.resource.spec.objection(before)
+    return objection and Dispute(wanted, f"{wanted.resource.address} {objection.reason}", objection.remedy)
 
 
 def _fields(before: Spec, after: Spec) -> str:

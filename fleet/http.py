@@ -7,12 +7,14 @@ because they cost more than all the rest of a command that needs no network.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,6 +22,8 @@ from urllib.parse import urlsplit
 from fleet.errors import ProviderError, TryAgain, Unsure
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 LARGEST_ANSWER = 32 * 1024 * 1024
@@ -41,6 +45,10 @@ class Timeouts:
     connect: float = 10.0
     read: float = 30.0
     total: float = 120.0
+
+
+PATIENT = Timeouts()
+"""How long every run waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class Http:
 
     def __init__(self, spend: Callable[[], None], timeouts: Timeouts | None = None) -> None:
         self._spend = spend
-        self._timeouts = timeouts or Timeouts()
+        self._timeouts = timeouts or PATIENT
         self._lock = threading.Lock()
         self._opened: httpx.Client | None = None
 
@@ -146,6 +154,7 @@ def _open(timeouts: Timeouts) -> httpx.Client:
     from fleet import __version__
 
     return httpx.Client(
+        verify=_trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
         headers={"user-agent": f"hubfleet/{__version__}"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # a session cookie would take part in the next call
@@ -153,6 +162,14 @@ def _open(timeouts: Timeouts) -> httpx.Client:
         http2=HTTP2,
         limits=httpx.Limits(max_connections=32),
     )
+
+
+@cache
+def _trust(file: str | None, folder: str | None) -> ssl.SSLContext:  # the key of the cache
+    """Whom TLS trusts, read once: it takes longer than a request, and every provider has a client of its own."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def host_of(url: str) -> str:

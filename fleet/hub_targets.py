@@ -27,7 +27,14 @@ class FoundSettings:
     def added_to(self, surveyed: Survey) -> Survey:
         """The sites of files and these, for a plan that treats them alike."""
         slots = {found.hub: {found.slot: (address,)} for address, found in self.found.items()}
-        return replace(surveyed, sites={**surveyed.sites, **self.found}, slots={**surveyed.slots, **slots})
+        nothing = dict.fromkeys(slots, "")
+        return replace(
+            surveyed,
+            sites={**surveyed.sites, **self.found},
+            slots={**surveyed.slots, **slots},
+            refusals={**surveyed.refusals, **nothing},
+            warnings={**surveyed.warnings, **nothing},
+        )
 
 
 def find_settings(loaded: Loaded, workshop: Workshop, selection: Selection, refresh: bool) -> FoundSettings:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.config import BuiltImage, Fleet, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted
-from fleet.errors import FleetError
-from fleet.provider import Home, Registry, RegistryImage
+from fleet.errors import FleetError, ProviderError
+from fleet.model import Resource
+from fleet.provider import CodeHost, Home, Registry, RegistryImage
 from fleet.site import full_name
+from fleet.sources import source_of
 from fleet.world import Providers
 
 
 @dataclass(frozen=True, slots=True)
 class Homes:
-    """The full name of every image, and where those that the fleet builds live."""
+    """The full name of every image; where those that the fleet builds live, what must exist for their sources, and the
+    contents that the plan must carry for that."""
 
     names: Mapping[str, str]
     homes: Mapping[str, Home] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
 
     def wanted(self, fleet: Fleet) -> Iterator[Wanted]:
         """All that must exist for the built images."""
         for key, home in self.homes.items():
             image = fleet.images[key]
             assert isinstance(image, BuiltImage)
-            for resource in home.resources:
+            for resource in (*home.resources, *self.sources.get(key, ())):
                 yield Wanted(resource, key, image.adopt)
 
 
@@ -34,6 +39,8 @@ def find_homes(loaded: Loaded, providers: Providers) -> tuple[Homes, list[Diagno
     """Where each image lives, and what is wrong with those that cannot live there."""
     names: dict[str, str] = {}
     homes: dict[str, Home] = {}
+    sources: dict[str, Sequence[Resource]] = {}
+    blobs: dict[str, bytes] = {}
     wrong: list[Diagnostic] = []
     for key, image in loaded.fleet.images.items():
         if not isinstance(image, BuiltImage):
@@ -41,11 +48,23 @@ def find_homes(loaded: Loaded, providers: Providers) -> tuple[Homes, list[Diagno
             continue
         try:
             homes[key] = _home(key, image, providers)
-        except ValueError as error:
+            if image.repository is not None:
+                source = source_of(loaded.fleet, image, homes[key], loaded.source.folder)
+                sources[key] = _code_host(loaded.fleet, image, providers).workshop(source.repository)
+                blobs.update(source.blobs)
+        except (ValueError, ProviderError) as error:
             wrong.append(loaded.source.diagnostic(("images", key), f"the image {key}: {error}", of="key"))
         else:
             names[key] = full_name(homes[key].name)
-    return Homes(names, homes), [*wrong, *_shared(loaded, names)]
+    return Homes(names, homes, sources, blobs), [*wrong, *_shared(loaded, names)]
+
+
+def _code_host(fleet: Fleet, image: BuiltImage, providers: Providers) -> CodeHost:
+    name = fleet.code_host_of(image.repository or "")
+    provider = providers[name] if name else None
+    if not isinstance(provider, CodeHost):
+        raise ValueError(f"no entry of code_hosts serves the repository {image.repository}")
+    return provider
 
 
 def _home(key: str, image: BuiltImage, providers: Providers) -> Home:

@@ -7,6 +7,7 @@ before the work it speaks of goes on.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -78,6 +79,7 @@ class GroupDone(Frozen):
     plan: str
     steps: tuple[Step, ...]
     found: bool = False
+    receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class GroupFailed(Frozen):
@@ -101,7 +103,11 @@ class RunEnded(Frozen):
 
 Entry = RunBegan | GroupBegan | Intended | GroupDone | GroupFailed | RunEnded
 
-_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="event")])
+
+@cache
+def _reader() -> TypeAdapter[Entry]:
+    """What reads an entry back: made late, for making it takes longer than most runs take to read."""
+    return TypeAdapter(Annotated[Entry, Field(discriminator="event")])
 
 
 def to_line(entry: Entry) -> bytes:
@@ -119,6 +125,6 @@ def parse_lines(data: bytes, first_line: int = 1) -> Iterable[Entry]:
         if not line:
             continue
         try:
-            yield _ENTRY.validate_json(line)
+            yield _reader().validate_json(line)
         except ValidationError as error:
             raise ValueError(f"line {number} is damaged ({error.errors()[0]['msg']})") from None

@@ -48,11 +48,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+class Objection(NamedTuple):
+    """Why a change is refused, as what follows an address, and what the operator can do."""
+
+    reason: str
+    remedy: str
+
+
 class Spec(Frozen):
     """What is wanted or found at one address; providers subclass it once per kind.
 
     A provider answers reads in the same type that the configuration produces, so that a difference is `!=`.
     """
+
+    def objection(self, standing: Spec | None) -> Objection | None:
+        """Why this must not replace what stands there, beside ownership; None, unless a provider says otherwise."""
+        return None
 
 
 class Owned(Spec):
@@ -104,6 +115,9 @@ class Unknown(Frozen):
     """A value that this same plan will bring about: the tag of an image whose source the plan changes."""
 
     build_of: str
+
+    def __str__(self) -> str:
+        return "(known after the build)"
 
 
 class Action(StrEnum):

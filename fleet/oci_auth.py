@@ -50,10 +50,11 @@ class Credentials:
     username: str
     password: Secret
 
-    def basic(self) -> str:
-        """The value of an Authorization header."""
-        pair = f"{self.username}:{self.password.expose()}"
-        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    def headers(self) -> dict[str, str]:
+        """The headers of HTTP Basic authentication (RFC 7617)."""
+        return {
+            "authorization": f"Basic {base64.b64encode(f'{self.username}:{self.password.expose()}'.encode()).decode()}"
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Authorizer:
         """The headers that let a request do `actions` (`pull` or `pull,push`) on one repository."""
         challenge = self.challenge()
         if challenge.scheme == "basic" and self.credentials is not None:
-            return {"authorization": self.credentials.basic()}
+            return self.credentials.headers()
         if challenge.scheme != "bearer":
             return {}
         with self._lock:
@@ -163,12 +164,10 @@ class Authorizer:
         self._check_realm(challenge)
         query = [("service", challenge.service)] if challenge.service else []
         query += [("scope", f"repository:{name}:{actions}") for name in names]
-        headers = {}
         if self.credentials is not None:
             query.append(("account", self.credentials.username))
-            headers["authorization"] = self.credentials.basic()
-        joint = "&" if urlsplit(challenge.realm).query else "?"
-        answer = self._http.send(Ask("GET", f"{challenge.realm}{joint}{urlencode(query)}", headers))
+        url = f"{challenge.realm}{'&' if urlsplit(challenge.realm).query else '?'}{urlencode(query)}"
+        answer = self._http.send(Ask("GET", url, self.credentials.headers() if self.credentials else {}))
         if answer.status == 401 and self.credentials is not None:
             raise self.refusal()
         if answer.status in (400, 401, 403, 404):

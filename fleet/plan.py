@@ -6,6 +6,7 @@ tag means, what could not be read); what is only told (requests, places, notes) 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ class LeftOut:
     after: Spec | None
     reason: str
     until: str | None = None
+    image: str = ""
+    """The image that hubs see there."""
 
 
 class Resolution(NamedTuple):
@@ -68,6 +71,8 @@ class Plan:
     configuration: Mapping[str, Any]
     changes: tuple[Change, ...]
     resolutions: Mapping[Address, Resolution] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    """Contents of files that the plan writes, by git blob id."""
     unread: tuple[Address, ...] = ()
     partial: bool = False
     told: Told = field(default_factory=Told)
@@ -112,6 +117,7 @@ def decided(plan: Plan) -> dict[str, Any]:
         "configuration": plan.configuration,
         "changes": [_change(change) for change in plan.changes],
         "resolutions": {str(address): list(resolution) for address, resolution in plan.resolutions.items()},
+        "blobs": {oid: base64.b64encode(data).decode() for oid, data in plan.blobs.items()},
         "unread": [str(address) for address in plan.unread],
         "partial": plan.partial,
     }

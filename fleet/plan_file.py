@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,6 +64,7 @@ def _plan(document: Mapping[str, Any], told: Mapping[str, Any], kinds: Kinds) ->
         configuration=document["configuration"],
         changes=tuple(_change(change, kinds) for change in document["changes"]),
         resolutions={Address.parse(key): Resolution(*parts) for key, parts in document["resolutions"].items()},
+        blobs={oid: base64.b64decode(data) for oid, data in document["blobs"].items()},
         unread=tuple(Address.parse(address) for address in document["unread"]),
         partial=document["partial"],
         told=_told_back(told, kinds),
@@ -103,6 +105,7 @@ def _told(told: Told) -> dict[str, Any]:
                 "after": canonical(item.after),
                 "reason": item.reason,
                 "until": item.until,
+                "image": item.image,
             }
             for item in told.left_out
         ],
@@ -133,4 +136,5 @@ def _left_out(document: Mapping[str, Any], kinds: Kinds) -> LeftOut:
         _spec(document["after"], address, kinds),
         document["reason"],
         document["until"],
+        document["image"],
     )

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.hub_targets import find_settings
 from fleet.images import find_homes
-from fleet.model import Address, Change, Owned, Spec
+from fleet.model import Address, Change, Owned, Spec, Unknown
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
@@ -21,6 +22,7 @@ from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
 from fleet.site import PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
+from fleet.tracks import Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
 from fleet.world import read_all
 
@@ -42,45 +44,57 @@ class Question:
 def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     """The plan for a fleet as of now.
 
-    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag, PolicyRefusal when a rule forbids
-    the plan.
+    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag.
     """
     fleet = loaded.fleet
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
     homes, wrong = find_homes(loaded, workshop)
+    _refuse(wrong)
     read, unread = _hub_files(fleet, question)
     settings = find_settings(loaded, workshop, question.selection, question.refresh)
-    surveyed = settings.added_to(survey(read, workshop.host))
+    _refuse(settings.wrong)
     unread += settings.unread
-    wants = find_wants(loaded, surveyed, homes.names)
-    _refuse([*wrong, *wants.wrong, *settings.wrong])
+    surveyed = settings.added_to(survey(read, workshop.files))
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
-    moves, left_out = made.of_sites(surveyed, wants)
+    tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
+    wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
+    _refuse([*tracks.wrong, *wants.wrong])
+    changes = [*changes, *tracks.builds]
+    moves, left_out = made.of_sites(surveyed, wants, tracks)
+    made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
-    plan = Plan(
+    return Plan(
         fleet=fleet.name,
-        configuration=fleet.model_dump(mode="json", by_alias=True),
+        configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
         changes=(*changes, *moves),
         resolutions=resolutions,
+        blobs={oid: data for oid, data in homes.blobs.items() if changes},
         unread=(*unread, *not_read),
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
-            resources=len(wants.by_site) + sum(len(home.resources) for home in homes.homes.values()),
+            resources=len(wants.by_site) + sum(1 for _ in homes.wanted(fleet)),
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             left_out=tuple(left_out),
-            notes=tuple(made.notes(wants, resolved, moves, [*unread, *not_read])),
+            notes=(
+                *tracks.notes,
+                *_warnings(surveyed, moves),
+                *made.notes(wants, resolved, moves, [*unread, *not_read]),
+            ),
         ),
     )
-    refused = refusals(plan.changes, fleet, lambda keys, *text: loaded.source.diagnostic(keys, *text))
+
+
+def check_policy(plan: Plan, loaded: Loaded) -> None:
+    """Raise PolicyRefusal, naming each rule and its line, when `protect` or `limits` forbids the plan."""
+    refused = refusals(plan.changes, loaded.fleet, lambda keys, *text: loaded.source.diagnostic(keys, *text))
     if refused:
         raise PolicyRefusal(refused)
-    return plan
 
 
 def _refuse(diagnostics: Sequence[Diagnostic]) -> None:
@@ -162,9 +176,10 @@ class _Making:
         }
 
     def _group(self, address: Address) -> str:
-        return f"{address.provider} {self.workshop[address.provider].together(address)}"
+        together = self.workshop[address.provider].together(address)
+        return together if together == str(address) else f"{address.provider} {together}"
 
-    def of_sites(self, surveyed: Survey, wants: Wants) -> tuple[list[Change], list[LeftOut]]:
+    def of_sites(self, surveyed: Survey, wants: Wants, tracks: Tracks) -> tuple[list[Change], list[LeftOut]]:
         """The sites that move, and those that would but are held or excluded."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
@@ -175,7 +190,7 @@ class _Making:
             found = surveyed.sites[address]
             before = found.reference
             after = wanted_at(before, of_site[0])
-            if before == after:
+            if before == after or (before is not None and before.tag in tracks.newer.get(of_site[0].image, ())):
                 continue
             subject = Subject(address, found.hubs, wants.images(address))
             if not selection.is_targeted(subject, labels):
@@ -183,14 +198,28 @@ class _Making:
             excluded = selection.excluded_by(subject, labels)
             held = hold_of(found.hubs, holds, self.question.today)
             if excluded:
-                left_out.append(LeftOut(address, before, after, f"excluded by -exclude={excluded.text}"))
+                reason = f"excluded by -exclude={excluded.text}"
+                left_out.append(LeftOut(address, before, after, reason, image=found.image))
             elif held:
                 hub, hold = held
                 reason = f"{hub} is held: {hold.reason}"
-                left_out.append(LeftOut(address, before, after, reason, hold.until.isoformat()))
+                left_out.append(LeftOut(address, before, after, reason, hold.until.isoformat(), found.image))
             else:
-                changes.append(Change(address, before, after, group=self._group(address), reaches=found.hubs))
+                needs = (build_address(after.tag.build_of),) if isinstance(after.tag, Unknown) else ()
+                group = self._group(address)
+                changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
+
+    def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
+        """Raise InputError for sites whose repository is sure to refuse the commit."""
+        first = {surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves}
+        _refuse(
+            [
+                self.loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
+                for reason, hub in first.items()
+                if reason
+            ]
+        )
 
     def resolve(self, wants: Wants) -> Resolved | None:
         """What the wanted references mean now; None when no registry is to be asked."""
@@ -200,7 +229,9 @@ class _Making:
         references: dict[ImageReference, None] = {}
         for address, of_site in wants.by_site.items():
             hubs = tuple(dict.fromkeys(want.hub for want in of_site))
-            if self._may_ask_about(Subject(address, hubs, wants.images(address)), labels):
+            if of_site[0].unknown is None and self._may_ask_about(
+                Subject(address, hubs, wants.images(address)), labels
+            ):
                 references[of_site[0].reference] = None
         return resolve(list(references), self.workshop.registry_at, self.workshop.pace)
 
@@ -219,6 +250,8 @@ class _Making:
         wrong: list[Diagnostic] = []
         for change in moves:
             want = wants.by_site[change.address][0]
+            if want.unknown is not None:
+                continue  # the build that will give the tag is waited for, and looked up then
             trouble = resolved.trouble(want.reference)
             if trouble:
                 wrong.append(self.loaded.source.diagnostic(want.keys("track"), trouble, "No hub is given such a tag."))
@@ -267,6 +300,12 @@ class _Making:
     @staticmethod
     def _was_asked(reference: ImageReference, resolved: Resolved) -> bool:
         return reference in resolved.asked
+
+
+def _warnings(surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:
+    for warning in dict.fromkeys(surveyed.warnings[change.reaches[0]] for change in moves):
+        if warning:
+            yield f"Notice: {warning}."
 
 
 def _subject(item: Wanted) -> Subject:

@@ -18,7 +18,15 @@ LOCAL_GROUP = "fleet.checkouts"
 TARGET_GROUP = "fleet.hub_targets"
 """The services of a hub that set its image, which fleet.yaml names by a key of the hub and not by a type."""
 
-_EXTRAS = {"boto3": "aws", "botocore": "aws", "google": "gcp", "azure": "azure"}
+_EXTRAS = {
+    "boto3": "aws",
+    "botocore": "aws",
+    "google": "gcp",
+    "azure": "azure",
+    "cryptography": "sandbox",
+    "graphql": "sandbox",
+    "nacl": "sandbox",
+}
 """Which extra of the distribution brings a package that may be missing."""
 
 
@@ -51,7 +59,7 @@ def _load(group: str, type_name: str) -> type[Provider] | None:
         try:
             found = entry.load()
         except ModuleNotFoundError as error:
-            raise _missing(type_name, error) from None
+            raise missing_package(f"the provider {type_name!r}", error) from None
         except (ImportError, AttributeError) as error:
             raise FleetError(f"the provider {type_name!r} cannot be loaded: {error}") from error
         if not (isinstance(found, type) and issubclass(found, Provider)):
@@ -66,8 +74,9 @@ def _entries(group: str, search_path: tuple[str, ...]) -> metadata.EntryPoints: 
     return metadata.entry_points(group=group)
 
 
-def _missing(type_name: str, error: ModuleNotFoundError) -> MissingPackage:
+def missing_package(what: str, error: ModuleNotFoundError) -> MissingPackage:
+    """The error for something that needs a package which is not installed."""
     package = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(package)
     command = f"pip install 'hubfleet[{extra}]'" if extra else f"pip install {package}"
-    return MissingPackage(f"the provider {type_name!r} needs the package {error.name!r}; install it with: {command}")
+    return MissingPackage(f"{what} needs the package {error.name!r}; install it with: {command}")

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from fleet.apply import Group, Result, Status
-from fleet.terminal import printable
+from fleet.terminal import count, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+APPLYING = "applying"
 
 
 class Watcher(Protocol):
@@ -78,7 +81,7 @@ class _Bars:
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
-        self._all = progress.add_task("applying", total=total)
+        self._all = progress.add_task(APPLYING, total=total)
         self._tasks: dict[str, TaskID] = {}
 
     def began(self, group: Group) -> None:
@@ -91,7 +94,7 @@ class _Bars:
             self._progress.remove_task(task)
         if result.status not in (Status.DONE, Status.FOUND, Status.SKIPPED):
             self._progress.console.print(_ended_text(result))
-        self._progress.advance(self._all)
+        self._progress.update(self._all, advance=1, description=APPLYING)
 
     def waiting(self, reason: str, seconds: float) -> None:
         self._progress.update(self._all, description=printable(f"waiting {seconds:.0f} s: {reason}"))
@@ -100,4 +103,4 @@ class _Bars:
 def _size(group: Group) -> str:
     number = len(group.changes)
     kind = group.changes[0].address.kind
-    return f"1 {kind}" if number == 1 else f"{number} {kind}s"
+    return count(number, kind)

@@ -23,7 +23,7 @@ Rules for authors (the contract suite in `fleet.testing` checks them):
    them through `context.each`: the core may do several at once, and repeats one that fails in passing without
    repeating the others.
 
-For HTTP there is `Http`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
+For HTTP there is `context.http()`, which counts requests and keeps rule 5, and for any OCI registry `OciClient`.
 """
 
 from __future__ import annotations
@@ -31,30 +31,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, StringConstraints
 
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.gitblob import blob_id
-from fleet.http import HTTP2, Answer, Ask, Http, host_of, is_loopback
 from fleet.model import (
     Action,
     Address,
     Change,
     Frozen,
+    Objection,
     Owned,
     Resource,
     Secret,
     SecretRef,
     Spec,
 )
-from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
 from fleet.site import SiteReference, full_name
+
+if TYPE_CHECKING:
+    from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
+    from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
 
 __all__ = [
     "HTTP2",
@@ -62,6 +66,7 @@ __all__ = [
     "Address",
     "Answer",
     "Ask",
+    "Build",
     "Change",
     "CodeHost",
     "CommitRequest",
@@ -80,11 +85,13 @@ __all__ = [
     "Login",
     "LoginRefused",
     "Manifest",
+    "Objection",
     "OciClient",
     "OutOfBudget",
     "Owned",
     "Provider",
     "ProviderError",
+    "Receipts",
     "Registry",
     "RegistryImage",
     "Resource",
@@ -94,7 +101,9 @@ __all__ = [
     "SecretSource",
     "Settings",
     "SiteReference",
+    "SourceRepository",
     "Spec",
+    "Timeouts",
     "TryAgain",
     "Unsure",
     "Url",
@@ -107,10 +116,26 @@ __all__ = [
     "split_host",
 ]
 
+_LATE = {
+    **dict.fromkeys(("HTTP2", "Answer", "Ask", "Http", "Timeouts", "host_of", "is_loopback"), "fleet.http"),
+    **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient"), "fleet.oci"),
+}
+"""What is imported when a provider asks for it: a fleet without registries does not pay for it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATE[name]), name)
+
+
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 
 Url = Annotated[str, StringConstraints(pattern=URL)]
 """An http:// or https:// address without login, query or fragment, as a field of settings."""
+
+Receipts = Mapping[Address, Mapping[str, Any]]
+"""What a provider wants to be told again of an address it wrote (small JSON, never a secret): `context.recorded`."""
 
 Reveal = Callable[[SecretRef], Secret]
 """Hands out a secret at the moment of use."""
@@ -133,17 +158,35 @@ class Limits:
     attempts: int = 5
 
 
+def _no_blob(oid: str) -> bytes:
+    raise LookupError(f"the plan holds no contents {oid}")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core lends to a provider: the fleet's name (the ownership marker), the folder of fleet.yaml, a way to
-    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), and `each`
-    for what takes a request per thing."""
+    read a secret source now, `spend`, called before each request (it waits, counts, and raises OutOfBudget), `each`
+    for what takes a request per thing, and how long to wait for an answer.
+
+    `recorded` gives the receipt that `apply` last returned for an address, `begun` whether a run that was killed was
+    writing there, and `blob` the contents that the plan holds under a git blob id.
+    """
 
     fleet: str
     folder: Path
     secret: Callable[[SecretSource], Secret]
     spend: Callable[[], None]
     each: Each = one_by_one
+    timeouts: Timeouts | None = None
+    recorded: Callable[[Address], Mapping[str, Any] | None] = lambda address: None
+    begun: Callable[[Address], bool] = lambda address: False
+    blob: Callable[[str], bytes] = _no_blob
+
+    def http(self) -> Http:
+        """A client that counts its requests and waits for answers as this run does."""
+        from fleet.http import Http
+
+        return Http(self.spend, self.timeouts)
 
 
 class Provider(ABC):
@@ -170,7 +213,7 @@ class Provider(ABC):
         """What stands at these addresses now; an absent thing has no entry."""
         raise LookupError(f"{type(self).__name__} has no kinds to read")
 
-    def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Carry out one group, all or nothing, from whatever state the world is in."""
         raise LookupError(f"{type(self).__name__} has no kinds to apply")
 
@@ -200,10 +243,14 @@ class RegistryImage:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How a build logs in to push: a user name, and where the password is revealed."""
+    """How a build logs in to push: a user name, where the password is revealed, and what its Actions secret is called.
+
+    Secrets are named as repo2docker-action's own examples name them: https://github.com/jupyterhub/repo2docker-action
+    """
 
     username: str
     password: SecretRef
+    secret: str = "DOCKER_PASSWORD"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +291,15 @@ class HubTarget(Provider):
 class Files:
     """What stood in a repository at one moment: the branch, its head commit, and the files that were asked for.
 
-    A file that does not exist has no entry. `head` and `branch` are empty for a folder without history.
+    A file that does not exist has no entry. `head` and `branch` are empty for a folder without history. `refusal` says
+    why a commit to this branch is sure to be refused, `warning` why it may be; empty where nothing speaks against it.
     """
 
     branch: str
     head: str
     contents: Mapping[str, bytes]
+    refusal: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +318,55 @@ class CommitRequest:
     unfinished: Collection[str] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class SourceRepository:
+    """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
+
+    `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
+    by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
+    """
+
+    repository: str
+    description: str
+    visibility: str
+    template: str | None
+    seed: Mapping[str, str]
+    managed: Mapping[str, str]
+    secrets: Mapping[str, SecretRef]
+    needs: tuple[Address, ...]
+    replace_secrets: bool = False
+    overwrite_edits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What became of a commit's build: `success`, `failure` (with the step that failed), `running`, or `none`."""
+
+    commit: str
+    status: str
+    url: str = ""
+    failed_step: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The tag that repo2docker-action gives: the first 12 digits of the commit."""
+        return self.commit[:12]
+
+
 class CodeHost(Provider):
     """A provider where repositories live."""
+
+    def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
+        """What must exist for an image's source, the files that start its build last. Pure."""
+        raise ValueError(f"{self.name} makes no source repositories")
+
+    def builds(self, repository: str, workflow: str) -> Sequence[Build]:
+        """The builds of the default branch's newest commits, from its head backwards along first parents, bounded."""
+        raise LookupError(f"{type(self).__name__} builds nothing")
+
+    def build_of(self, repository: str, commit: str, workflow: str) -> Build:
+        """What became of one commit's build (its latest attempt)."""
+        raise LookupError(f"{type(self).__name__} builds nothing")
 
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:

@@ -7,20 +7,24 @@ import getpass
 import json
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from fleet import __version__
 from fleet.apply import Forbidden, Group, Outcome, Recorder, Result, Services, Status, carry_out
+from fleet.errors import FleetError, OutOfBudget
 from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
-from fleet.model import Address, Spec
+from fleet.model import Address, Change, Spec
 from fleet.plan import Plan
+from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
 from fleet.services import Workshop
 from fleet.state import Begun, State
 from fleet.store import FolderStore
+from fleet.world import is_done
 
 
 def now() -> str:
@@ -30,13 +34,15 @@ def now() -> str:
 
 @dataclass(slots=True)
 class Run:
-    """A run that holds the lock. `notes` is what a person should know of how it began."""
+    """A run that holds the lock. `notes` is what a person should know of how it began, `begun` what a killed run was
+    writing at each address and did not finish."""
 
     id: str
     store: FolderStore
     workshop: Workshop
     state: State
     notes: list[str] = field(default_factory=list)
+    begun: dict[Address, Spec | None] = field(default_factory=dict)
 
     def write_down(self, entry: Entry) -> None:
         """Add an entry to the journal."""
@@ -54,6 +60,7 @@ def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Ite
     with store.lock(run_id, workshop.pace, lock_timeout) as note:
         run = Run(run_id, store, workshop, store.load(), [note] if note else [])
         workshop.intend = run.intend
+        workshop.remember(run.state)
         workshop.unfinished = [blob for begun in run.state.begun.values() for blob in begun.blobs]
         for group, begun in run.state.begun.items():
             _settle(run, group, begun)
@@ -61,35 +68,62 @@ def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Ite
 
 
 def _settle(run: Run, group: str, begun: Begun) -> None:
-    """Finish the record of a group whose end is not known: written, or not."""
-    provider = run.workshop[begun.provider]
-    wanted = {Address.parse(step.address): _spec(run.workshop, step) for step in begun.steps}
-    provider.settle(list(wanted), begun.blobs)
-    found = provider.read(list(wanted))
-    if all(found.get(address) == spec for address, spec in wanted.items()):
+    """Finish the record of a group whose end is not known; one that is not written stays open, for this run to resume.
+
+    A service that does not answer now leaves its groups open, and holds nothing else up.
+    """
+    try:
+        provider = run.workshop[begun.provider]
+        changes = [_change(run.workshop, step) for step in begun.steps]
+        is_written = run.workshop.pace.repeat(provider.limits, lambda: _is_written(provider, changes, begun.blobs))
+    except OutOfBudget:
+        raise
+    except FleetError as error:
+        run.notes.append(f"{group}: an earlier run was killed while it wrote this, and what became of it: {error}")
+        return
+    if not is_written:
+        run.begun |= {change.address: change.after for change in changes}
+    else:
         run.write_down(GroupDone(run=run.id, at=now(), group=group, plan="", steps=begun.steps, found=True))
         run.notes.append(f"{group}: an earlier run was killed after it had written this; it is done")
 
 
-def _spec(workshop: Workshop, step: Step) -> Spec | None:
-    if step.after is None:
-        return None
-    return workshop.spec_type(Address.parse(step.address)).model_validate_json(json.dumps(step.after))
+def _is_written(provider: Provider, changes: Sequence[Change], blobs: Collection[str]) -> bool:
+    """Clear away what a killed run left half done, and say whether its changes stand."""
+    addresses = [change.address for change in changes]
+    provider.settle(addresses, blobs)
+    found = provider.read(addresses)
+    return all(is_done(found, change) for change in changes)
+
+
+def close_what_is_no_longer_wanted(run: Run, plan: Plan) -> None:
+    """End the record of groups that an earlier run left open and this whole plan does not want any more."""
+    if plan.partial or plan.unread:
+        return
+    for group, begun in run.store.load().begun.items():
+        if begun.run != run.id:
+            run.write_down(GroupFailed(run=run.id, at=now(), group=group, error="no longer wanted; left as it stands"))
+
+
+def _change(workshop: Workshop, step: Step) -> Change:
+    address = Address.parse(step.address)
+
+    def spec(side: dict[str, Any] | None) -> Spec | None:
+        return None if side is None else workshop.spec_type(address).model_validate_json(json.dumps(side))
+
+    return Change(address, spec(step.before), spec(step.after), removal=step.removal)
 
 
 def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     """Carry out a plan under the lock, with journal and state."""
+    run.workshop.blobs.update(plan.blobs)
+    forbidden = dict(_recheck(plan, run.workshop))
     run.write_down(
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
     )
-    begun = {
-        Address.parse(step.address): _spec(run.workshop, step)
-        for group in run.state.begun.values()
-        for step in group.steps
-    }
     recorder = _Journalist(run, plan, watcher)
-    forbidden = dict(_recheck(plan, run.workshop))
-    outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, begun, forbidden), recorder)
+    outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, run.begun, forbidden), recorder)
+    close_what_is_no_longer_wanted(run, plan)
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())
     return outcome
@@ -134,6 +168,7 @@ class _Journalist:
         self.run.write_down(
             GroupBegan(run=self.run.id, at=now(), group=group.key, provider=group.provider, steps=steps)
         )
+        self.run.workshop.begun |= {change.address for change in group.changes}
         self.watcher.began(group)
 
     def ended(self, result: Result) -> None:
@@ -142,8 +177,18 @@ class _Journalist:
             steps = self._steps(group)
             found = result.status is Status.FOUND
             run.write_down(
-                GroupDone(run=run.id, at=now(), group=group.key, plan=self.plan.hash, steps=steps, found=found)
+                GroupDone(
+                    run=run.id,
+                    at=now(),
+                    group=group.key,
+                    plan=self.plan.hash,
+                    steps=steps,
+                    found=found,
+                    receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
+                )
             )
+            run.workshop.receipts.update(result.receipts)
+            run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             run.write_down(GroupFailed(run=run.id, at=now(), group=group.key, error=result.why))
         self.watcher.ended(result)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
 
 from fleet import plugins
-from fleet.config import Fleet
-from fleet.errors import FleetError
-from fleet.model import Address, Spec
-from fleet.oci import registry_url
+from fleet.builds import PROVIDER as BUILDS
+from fleet.builds import Builds
+from fleet.config import Fleet, Source
+from fleet.errors import FleetError, InputError, ProviderError
+from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Context, Each, HubTarget, Provider, Registry, Settings
-from fleet.secrets import read_secret
+from fleet.provider import CodeHost, Context, Each, Files, HubTarget, Provider, Registry, Secret, Settings
+from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
 from fleet.sites import Intend, Values
+
+if TYPE_CHECKING:
+    from fleet.http import Timeouts
+    from fleet.state import State
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,13 +56,21 @@ _TARGET = f"{CONFIGURATOR}/"
 
 @dataclass(slots=True)
 class Workshop:
-    """The providers of one run, each opened when it is first asked for."""
+    """The providers of one run, each opened when it is first asked for.
+
+    `source` is the text of fleet.yaml, where there is one: what is wrong with a secret is then said with its place.
+    """
 
     fleet: Fleet
     folder: Path
     pace: Pace
     intend: Intend = field(default=lambda group, blobs: None)
     unfinished: Collection[str] = ()
+    timeouts: Timeouts | None = None
+    receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
+    begun: set[Address] = field(default_factory=set)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    source: Source | None = None
     _open: dict[str, Provider] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Provider:
@@ -64,12 +79,23 @@ class Workshop:
             self._open[name] = self._make(name)
         return self._open[name]
 
+    def remember(self, state: State) -> None:
+        """Lend to providers what they asked to be told again: receipts, and where a killed run was writing."""
+        for address, thing in state.things.items():
+            if thing.receipt is not None:
+                self.receipts[Address.parse(address)] = thing.receipt
+        self.begun |= {Address.parse(step.address) for begun in state.begun.values() for step in begun.steps}
+
     def spec_type(self, address: Address) -> type[Spec]:
         """The type of the specs at an address; raises FleetError for a kind that its provider does not know."""
         kinds = self[address.provider].kinds
         if address.kind not in kinds:
             raise FleetError(f"{address.provider} knows no kind {address.kind!r}")
         return kinds[address.kind]
+
+    def reveal(self, ref: SecretRef) -> Secret:
+        """A secret at the moment of use."""
+        return self[ref.source.provider].reveal(ref)
 
     def registry_at(self, host: str) -> Registry:
         """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
@@ -95,9 +121,22 @@ class Workshop:
         assert isinstance(provider, HubTarget)
         return provider
 
+    def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
+        """Files of a repository, asked for again while the trouble is a passing one."""
+        host = self.host(repository)
+        return self.pace.repeat(host.limits, lambda: host.files(repository, ref, paths))
+
+    def code_host(self, name: str) -> CodeHost:
+        """The code host of that name in fleet.yaml."""
+        provider = self[name]
+        assert isinstance(provider, CodeHost), f"{name} is an entry of code_hosts"
+        return provider
+
     def _make(self, name: str) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name), self.intend, self.unfinished)
+            return Values(self.host, self._context(name), self.receipts.get, self.intend, self.unfinished)
+        if name == BUILDS:
+            return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT))
         if name.startswith(ANONYMOUS):
@@ -112,6 +151,8 @@ class Workshop:
     def _anonymous(self, name: str) -> Provider:
         provider = plugins.load(OCI)
         assert provider is not None, "the distribution itself brings it"
+        from fleet.oci import registry_url  # only fleets that ask a registry pay for it
+
         url = registry_url(name.removeprefix(ANONYMOUS))
         return self._open_as(name, provider, provider.settings.model_validate({"type": OCI, "url": url}))
 
@@ -134,10 +175,26 @@ class Workshop:
         return Context(
             fleet=self.fleet.name,
             folder=self.folder,
-            secret=lambda source: read_secret(source, self.folder),
+            secret=lambda source: self._secret(name, source),
             spend=lambda: self.pace.spend(name, self[name].limits),
             each=self._each(name),
+            recorded=self.receipts.get,
+            begun=self.begun.__contains__,
+            blob=self.blobs.__getitem__,
+            timeouts=self.timeouts,
         )
+
+    def _secret(self, name: str, source: SecretSource) -> Secret:
+        try:
+            return read_secret(source, self.folder)
+        except ProviderError as error:
+            if self.source is None:
+                raise
+            block = "registries" if name in self.fleet.registries else "code_hosts"
+            keys = (block, name, *(_path_to(source, getattr(self.fleet, block)[name].settings) or ()))
+            raise InputError(
+                [self.source.diagnostic(keys, f"the secret of {name} is not to be had: {error}")]
+            ) from None
 
     def _each(self, name: str) -> Each:
         """Several at once, within the provider's limits, each repeated by itself while its trouble is a passing one."""
@@ -148,3 +205,16 @@ class Workshop:
                 return list(pool.map(lambda item: self.pace.repeat(limits, lambda: work(item)), items))
 
         return each
+
+
+def _path_to(source: SecretSource, settings: BaseModel) -> tuple[str, ...] | None:
+    """The keys that lead from a provider's settings to a secret source; None where it is not in there."""
+    for name, declared in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        key = declared.alias or name
+        if value == source:
+            return (key,)
+        inner = _path_to(source, value) if isinstance(value, BaseModel) else None
+        if inner is not None:
+            return (key, *inner)
+    return None

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fleet.model import Action, Change, Spec, canonical
-from fleet.plan import LeftOut, Plan, counts, hubs_reached
+from fleet.plan import LeftOut, Place, Plan, counts, hubs_reached
 from fleet.site import KIND, SiteAddress, SiteReference
-from fleet.terminal import Line, Span, Style, line
+from fleet.terminal import Line, Span, Style, count, line
 
 PLACES_SHOWN = 20
 """Places of one group of identical changes that are listed; the rest are counted. Removals are always listed."""
 
-HUBS_SHOWN = 6
+NAMES_WIDTH = 56
+"""Characters of hub names on one line, so that it fits on a terminal of 80 columns."""
 
 _SYMBOLS: dict[Action, Span] = {
     Action.CREATE: ("add", "+"),
@@ -28,11 +29,6 @@ _SYMBOLS: dict[Action, Span] = {
 def plan_lines(plan: Plan) -> list[Line]:
     """The whole plan."""
     return [*_heading(plan), *_body(plan), *_left_out(plan.told.left_out), *_summary(plan)]
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 hub`, `2 hubs`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _heading(plan: Plan) -> Iterator[Line]:
@@ -76,7 +72,7 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
     if isinstance(first.after, SiteReference) and isinstance(first.before, SiteReference):
         yield line("  ", symbol, " ", *_moved(first.before, first.after, image_at(plan, first)))
     else:
-        names = count(len(changes), first.address.kind, f"{first.address.kind}s") if len(changes) > 1 else ""
+        names = count(len(changes), first.address.kind) if len(changes) > 1 else ""
         yield line("  ", symbol, " ", names or f"{first.address.kind} {first.address.name}", ("dim", _verb(first)))
         for text in _fields(first.before, first.after):
             yield line("      ", text)
@@ -84,33 +80,43 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
             return
     bound = len(changes) if first.after is None else PLACES_SHOWN
     for change in changes[:bound]:
-        yield line("      ", *_place(plan, change))
+        yield from _place(plan, change)
     if len(changes) > bound:
         yield line("      ", ("dim", f"… and {len(changes) - bound:,} more"))
 
 
 def _moved(before: SiteReference, after: SiteReference, image: str = "") -> Sequence[Span]:
     if before.image == after.image:
-        return (("", f"{after.image or image}  "), ("dim", before.tag), ("", " → "), ("bold", after.tag))
+        return (("", f"{after.image or image}  "), ("dim", str(before.tag)), ("", " → "), ("bold", str(after.tag)))
     return (("dim", str(before)), ("", " → "), ("bold", str(after)))
 
 
-def _place(plan: Plan, change: Change) -> Sequence[Span]:
+def _place(plan: Plan, change: Change) -> Iterator[Line]:
     if change.address.kind != KIND:
-        hubs = f"  {hub_names(change.reaches)}" if change.reaches else ""
-        return (("", change.address.name), ("", hubs))
+        yield line("      ", change.address.name, f"  {hub_names(change.reaches)}" if change.reaches else "")
+        return
     site = SiteAddress.parse(change.address.name)
-    place = plan.told.places.get(change.address)
-    where = f"{site.file}:{place.line}" if place and place.line else site.file
-    slots = f"  {', '.join(place.slots)}" if place else ""
-    return (("", where), ("dim", slots), ("", f"  {hub_names(change.reaches)}"))
+    place = plan.told.places.get(change.address, Place())
+    where = f"{site.file}:{place.line}" if place.line else site.file
+    yield line("      ", where, ("dim", f"  {slot_names(place.slots)}"))
+    yield line("        ", hub_names(change.reaches))
+
+
+def slot_names(slots: Sequence[str]) -> str:
+    """The slot that says most, and how many others there are: of one line's slots, the shortest names them all."""
+    if not slots:
+        return ""
+    others = f" and {count(len(slots) - 1, 'more slot')}" if len(slots) > 1 else ""
+    return f"{min(slots, key=len)}{others}"
 
 
 def hub_names(hubs: Sequence[str]) -> str:
-    """Hubs by name as far as they fit on a line, and how many there are."""
-    shown = ", ".join(hubs[:HUBS_SHOWN])
-    more = f", … {len(hubs) - HUBS_SHOWN:,} more" if len(hubs) > HUBS_SHOWN else ""
-    return f"{count(len(hubs), 'hub')}: {shown}{more}" if hubs else "no hub"
+    """How many hubs there are, and their names as far as a line holds them."""
+    shown: list[str] = []
+    while len(shown) < len(hubs) and len(", ".join([*shown, hubs[len(shown)]])) <= NAMES_WIDTH:
+        shown.append(hubs[len(shown)])
+    more = f", … {len(hubs) - len(shown):,} more" if len(hubs) > len(shown) else ""
+    return f"{count(len(hubs), 'hub')}: {', '.join(shown)}{more}" if hubs else "no hub"
 
 
 def _verb(change: Change) -> str:
@@ -140,21 +146,29 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Line]:
     yield ()
     for item in left_out:
         name = SiteAddress.parse(item.address.name).file if item.address.kind == KIND else item.address.name
-        moved: Sequence[Span] = ()
         if isinstance(item.before, SiteReference) and isinstance(item.after, SiteReference):
-            moved = _moved(item.before, item.after)
+            yield line("  ", ("dim", "·"), " ", *_moved(item.before, item.after, item.image))
         until = f" until {item.until}" if item.until else ""
-        yield line("  ", ("dim", "·"), " ", *moved, f"  {name}  ", ("attention", f"{item.reason}{until}"))
+        yield line("      ", name, "  ", ("attention", f"{item.reason}{until}"))
 
 
 def _summary(plan: Plan) -> Iterator[Line]:
     yield ()
     if not plan.changes:
-        yield line(("bold", "No changes."), " What fleet.yaml wants is what stands there.")
+        yield line(("bold", "No changes."), f" {_why_none(plan)}")
     else:
         yield line(("bold", "Plan: "), *_totals(plan))
     for note in plan.told.notes:
         yield line(("dim", note))
+
+
+def _why_none(plan: Plan) -> str:
+    """What having no changes means: of everything, of all but what was left out, or of the part that was looked at."""
+    if plan.partial or plan.unread:
+        return "What was looked at is as fleet.yaml wants it."
+    if plan.told.left_out:
+        return "All else is as fleet.yaml wants it."
+    return "What fleet.yaml wants is what stands there."
 
 
 def _totals(plan: Plan) -> Sequence[Span]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fleet.model import Address, Spec
+from fleet.model import Address, Spec, Unknown
 from fleet.reference import ImageReference, split_host
 
 PROVIDER = "values"
@@ -18,7 +18,7 @@ class SiteReference(Spec):
     """
 
     image: str
-    tag: str
+    tag: str | Unknown
 
     @classmethod
     def of(cls, reference: ImageReference) -> SiteReference:
@@ -26,7 +26,7 @@ class SiteReference(Spec):
         return cls(image=full_name(reference.name), tag=reference.tag or "")
 
     def __str__(self) -> str:
-        return f"{self.image}:{self.tag}" if self.image else self.tag
+        return f"{self.image}:{self.tag}" if self.image else str(self.tag)
 
 
 def full_name(name: str) -> str:

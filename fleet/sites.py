@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
+from fleet.builds import tag_of
 from fleet.commit_message import Move, commit_message
 from fleet.errors import Conflict, ProviderError, Stale
 from fleet.gitblob import blob_id
-from fleet.model import Address, Change, Spec
+from fleet.model import Address, Change, Spec, Unknown
 from fleet.provider import CodeHost, CommitRequest, Context, Files, Limits, Provider, Reveal, Settings
 from fleet.reference import ImageReference, same_image
-from fleet.site import KIND, PROVIDER, SiteAddress, SiteReference, full_name
+from fleet.site import KIND, PROVIDER, SiteAddress, SiteReference, full_name, is_local
 from fleet.values import Site, ValuesFile, edit, find_sites, is_encrypted, parse_values, read_site
 
 RACES = 5
@@ -103,26 +104,35 @@ class FoundSetting:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All sites of a fleet, and for each hub the addresses of its slots."""
+    """All sites of a fleet; for each hub the addresses of its slots, its files in Helm's order, and what speaks, surely
+    or perhaps, against a commit to the branch that they lie on."""
 
     sites: Mapping[Address, FoundSite | FoundSetting]
     slots: Mapping[str, Mapping[str, tuple[Address, ...]]]
+    files: Mapping[str, Sequence[ValuesFile]]
+    refusals: Mapping[str, str]
+    warnings: Mapping[str, str]
 
+
+FilesOf = Callable[[str, str | None, Collection[str]], Files]
+"""Reads files of a repository (or path) at the head of a branch (None: the default or checked-out one)."""
 
 Host = Callable[[str], CodeHost]
 """Finds the code host that a repository (or path) lies on."""
 
 
-def survey(hubs: Sequence[HubFiles], host: Host) -> Survey:
+def survey(hubs: Sequence[HubFiles], files_of: FilesOf) -> Survey:
     """Read the values files of these hubs, each once, and find every site; raises InputError for a broken file."""
-    parsed = _read_files(hubs, host)
+    parsed = _read_files(hubs, files_of)
     uses: dict[Address, list[tuple[str, str]]] = {}
     found: dict[Address, Site] = {}
     slots: dict[str, dict[str, tuple[Address, ...]]] = {}
+    files: dict[str, list[ValuesFile]] = {}
     for hub in hubs:
         repository = parsed[hub.repository, hub.branch]
         slots[hub.hub] = of_hub = {}
-        for slot, sites in find_sites([repository.file(name, hub) for name in readable(hub.files)]).items():
+        files[hub.hub] = [repository.file(name, hub) for name in readable(hub.files)]
+        for slot, sites in find_sites(files[hub.hub]).items():
             addresses = []
             for site in sites:
                 address = SiteAddress(hub.repository, repository.branch, site.file, site.path).address
@@ -130,7 +140,13 @@ def survey(hubs: Sequence[HubFiles], host: Host) -> Survey:
                 uses.setdefault(address, []).append((hub.hub, slot))
                 addresses.append(address)
             of_hub[slot] = tuple(addresses)
-    return Survey({key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()}, slots)
+    return Survey(
+        sites={key: FoundSite(key, site, tuple(uses[key])) for key, site in found.items()},
+        slots=slots,
+        files=files,
+        refusals={hub.hub: parsed[hub.repository, hub.branch].refusal for hub in hubs},
+        warnings={hub.hub: parsed[hub.repository, hub.branch].warning for hub in hubs},
+    )
 
 
 def readable(files: Iterable[str]) -> list[str]:
@@ -141,6 +157,8 @@ def readable(files: Iterable[str]) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class _ParsedRepository:
     branch: str
+    refusal: str
+    warning: str
     files: Mapping[str, ValuesFile]
 
     def file(self, name: str, hub: HubFiles) -> ValuesFile:
@@ -150,14 +168,14 @@ class _ParsedRepository:
         return self.files[name]
 
 
-def _read_files(hubs: Sequence[HubFiles], host: Host) -> dict[tuple[str, str | None], _ParsedRepository]:
+def _read_files(hubs: Sequence[HubFiles], files_of: FilesOf) -> dict[tuple[str, str | None], _ParsedRepository]:
     wanted: dict[tuple[str, str | None], dict[str, None]] = {}
     for hub in hubs:
         wanted.setdefault((hub.repository, hub.branch), {}).update(dict.fromkeys(readable(hub.files)))
 
     def read(key: tuple[str, str | None]) -> Files:
         repository, branch = key
-        return host(repository).files(repository, branch, list(wanted[key]))
+        return files_of(repository, branch, list(wanted[key]))
 
     if len(wanted) > 1:
         with ThreadPoolExecutor(READERS, thread_name_prefix="fleet-values") as pool:
@@ -165,7 +183,12 @@ def _read_files(hubs: Sequence[HubFiles], host: Host) -> dict[tuple[str, str | N
     else:
         answers = [read(key) for key in wanted]
     return {
-        key: _ParsedRepository(files.branch, {name: parse_values(name, data) for name, data in files.contents.items()})
+        key: _ParsedRepository(
+            files.branch,
+            files.refusal,
+            files.warning,
+            {name: parse_values(name, data) for name, data in files.contents.items()},
+        )
         for key, files in zip(wanted, answers, strict=True)
     }
 
@@ -180,6 +203,7 @@ class Values(Provider):
 
     host: Host
     context: Context
+    receipts: Callable[[Address], Mapping[str, Any] | None]
     intend: Intend = field(default=lambda group, blobs: None)
     unfinished: Collection[str] = ()
     name: str = PROVIDER
@@ -192,6 +216,10 @@ class Values(Provider):
         """Sites of one repository and branch are one commit."""
         site = SiteAddress.parse(address.name)
         return f"{site.repository}@{site.branch}" if site.branch else site.repository
+
+    def cost(self, change: Change) -> int:
+        """Nothing for a local checkout, else about two requests (read, commit) for a site that is alone."""
+        return 0 if is_local(SiteAddress.parse(change.address.name).repository) else 2
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What the sites say now, at the heads of their branches."""
@@ -207,6 +235,7 @@ class Values(Provider):
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Write one commit; raises Stale when a site says neither what the plan found nor what it wants."""
+        changes = [_known(change, self.receipts) for change in changes]
         ((repository, branch), sites), *others = _by_branch(change.address for change in changes).items()
         assert not others, "a group of sites is one repository and branch"
         host = self.host(repository)
@@ -236,6 +265,14 @@ class Values(Provider):
     def _files(self, repository: str, branch: str, sites: Iterable[SiteAddress]) -> Files:
         names = list(dict.fromkeys(site.file for site in sites))
         return self.host(repository).files(repository, branch or None, names)
+
+
+def _known(change: Change, receipts: Callable[[Address], Mapping[str, Any] | None]) -> Change:
+    """The change with the tag that its build has come to, where the plan could only say that one will."""
+    after = change.after
+    if not isinstance(after, SiteReference) or not isinstance(after.tag, Unknown):
+        return change
+    return replace(change, after=SiteReference(image=after.image, tag=tag_of(after.tag, receipts)))
 
 
 def _by_branch(addresses: Iterable[Address]) -> dict[tuple[str, str], dict[Address, SiteAddress]]:
@@ -271,6 +308,7 @@ def _spelled_like(stands: ImageReference, wanted: SiteReference) -> ImageReferen
     """The wanted reference with the image's name as the file already spells it, where it is the same image."""
     keeps_name = not wanted.image or same_image(stands.name, wanted.image)
     name = stands.name if keeps_name else wanted.image
+    assert isinstance(wanted.tag, str), "what a build came to is known before a site is written"
     return ImageReference(name, wanted.tag)
 
 

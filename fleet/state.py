@@ -27,11 +27,13 @@ class Thing(Frozen):
     at: str
     plan: str
     digest: str | None = None
+    receipt: dict[str, Any] | None = None
 
 
 class Begun(Frozen):
     """A group that a run began and of which no end is known."""
 
+    run: str
     provider: str
     steps: tuple[Step, ...]
     blobs: tuple[str, ...] = ()
@@ -66,7 +68,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
             case RunBegan():
                 runs.append(Run(run=entry.run, began=entry.at, plan=entry.plan, user=entry.user))
             case GroupBegan():
-                begun[entry.group] = Begun(provider=entry.provider, steps=entry.steps)
+                begun[entry.group] = Begun(run=entry.run, provider=entry.provider, steps=entry.steps)
             case Intended():
                 began = begun[entry.group]
                 begun[entry.group] = began.model_copy(update={"blobs": (*began.blobs, *entry.blobs)})
@@ -89,5 +91,15 @@ def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
         things.pop(step.address, None)
     else:
         things[step.address] = Thing(
-            current=step.after, previous=step.before, at=entry.at, plan=entry.plan, digest=step.digest
+            current=step.after,
+            previous=step.before,
+            at=entry.at,
+            plan=entry.plan,
+            digest=step.digest,
+            receipt=entry.receipts.get(step.address) or _receipt(things, step.address),
         )
+
+
+def _receipt(things: dict[str, Thing], address: str) -> dict[str, Any] | None:
+    """What was found done keeps the receipt of when it was written."""
+    return things[address].receipt if address in things else None

@@ -44,6 +44,12 @@ def line(*spans: str | Span) -> Line:
     return tuple((style, printable(text)) for style, text in pairs)
 
 
+def count(number: int, noun: str) -> str:
+    """`1 hub`, `2 hubs`, `2 repositories`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def wants_colour(stream: IO[str], *, no_color: bool) -> bool:
     """Whether a stream is a terminal that takes colours (https://no-color.org)."""
     return stream.isatty() and not (no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fleet.config import Loaded
+from fleet.config import NEWEST_BUILD, Loaded
 from fleet.diagnostics import Diagnostic
-from fleet.model import Address
+from fleet.model import Address, Unknown
 from fleet.reference import ImageReference
 from fleet.site import SiteAddress, SiteReference
 from fleet.sites import FoundSite, Survey
-from fleet.values import paste_lines
+from fleet.values import ValuesFile, find_prefix, paste_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class Want:
     slot: str
     image: str
     reference: ImageReference
-    """The image's full name and the tag."""
+    """The image's full name, and the tag where it is known."""
+    unknown: Unknown | None = None
+    """The build that will give the tag, where it is not known yet."""
 
     def keys(self, field: str) -> tuple[str, ...]:
         """Where fleet.yaml says so."""
@@ -41,8 +43,10 @@ class Wants:
         return tuple(dict.fromkeys(want.image for want in self.by_site[address]))
 
 
-def find_wants(loaded: Loaded, surveyed: Survey, names: Mapping[str, str]) -> Wants:
-    """What each surveyed site is wanted to say; `names` holds every image's full name."""
+def find_wants(
+    loaded: Loaded, surveyed: Survey, names: Mapping[str, str], newest: Mapping[str, str | Unknown]
+) -> Wants:
+    """What each surveyed site is wanted to say; `names` holds every image's full name, `newest` its newest build."""
     by_site: dict[Address, list[Want]] = {}
     missing: list[Diagnostic] = []
     references: dict[tuple[str, str], ImageReference] = {}
@@ -50,24 +54,29 @@ def find_wants(loaded: Loaded, surveyed: Survey, names: Mapping[str, str]) -> Wa
         for name, slot in loaded.fleet.hubs[hub].slots.items():
             if slot.image not in names:
                 continue  # the image itself is wrong, and that is said already
-            key = (slot.image, slot.track)
+            tag = newest.get(slot.image) if slot.track == NEWEST_BUILD else slot.track
+            if tag is None:
+                continue  # not read, or wrong, and that is said elsewhere
+            known, unknown = (tag, None) if isinstance(tag, str) else (None, tag)
+            key = (slot.image, known or "")
             if key not in references:
-                references[key] = ImageReference(names[slot.image], slot.track)
+                references[key] = ImageReference(names[slot.image], known)
             sites = slots.get(name)
+            want = Want(hub, name, slot.image, references[key], unknown)
             if not sites:
-                missing.append(_no_site(loaded, hub, name, references[key], list(slots)))
+                missing.append(_no_site(loaded, surveyed.files[hub], want, list(slots)))
                 continue
-            want = Want(hub, name, slot.image, references[key])
             for address in sites:
                 by_site.setdefault(address, []).append(want)
-    wrong = (*missing, *_conflicts(loaded, by_site), *_named_elsewhere(loaded, surveyed, by_site))
+    wrong = (*missing, *_conflicts(loaded, by_site), *_refused(loaded, surveyed, by_site))
     return Wants(by_site, wrong)
 
 
-def _no_site(loaded: Loaded, hub: str, slot: str, wanted: ImageReference, others: list[str]) -> Diagnostic:
+def _no_site(loaded: Loaded, files: Sequence[ValuesFile], want: Want, others: list[str]) -> Diagnostic:
+    hub, slot, wanted = want.hub, want.slot, want.reference
     values = loaded.fleet.hubs[hub].values
     assert values is not None
-    lines = paste_lines(slot, wanted, "jupyterhub.")
+    lines = paste_lines(slot, wanted, find_prefix(files))
     has = f"It has: {', '.join(others)}." if others else "It sets no user image at all."
     return loaded.source.diagnostic(
         ("hubs", hub, "slots", slot),
@@ -95,21 +104,18 @@ def _conflicts(loaded: Loaded, by_site: Mapping[Address, list[Want]]) -> Iterato
         )
 
 
-def _named_elsewhere(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
-    """Slots that want another image at a site that holds the tag alone."""
+def _refused(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Want]]) -> Iterator[Diagnostic]:
+    """Slots that want what cannot be written at their site, such as another image where the tag stands alone."""
     for address, wants in by_site.items():
         found, first = surveyed.sites[address], wants[0]
-        if isinstance(found, FoundSite) and found.site.name_line is not None and found.image != first.reference.name:
-            file, number = found.site.name_line
-            yield loaded.source.diagnostic(
-                first.keys("image"),
-                f"{first.hub} {first.slot} wants the image {first.reference.name}, but {found.site.file} sets its tag "
-                f"only; the name {found.image} stands in {file}:{number}",
-                f"Write the name beside the tag in {found.site.file}:{found.site.line}, or change it there by hand.",
-            )
+        refusal = found.site.refusal(first.reference) if isinstance(found, FoundSite) else None
+        if refusal:
+            summary = f"{first.hub} {first.slot} cannot be given {first.reference}"
+            yield loaded.source.diagnostic(first.keys("image"), summary, refusal)
 
 
 def wanted_at(found: SiteReference | None, want: Want) -> SiteReference:
     """The spec that makes a site say what is wanted: with the image's name only where the site holds it."""
     holds_name = found is None or bool(found.image)
-    return SiteReference(image=want.reference.name if holds_name else "", tag=want.reference.tag or "")
+    tag = want.unknown or want.reference.tag or ""
+    return SiteReference(image=want.reference.name if holds_name else "", tag=tag)

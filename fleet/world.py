@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from fleet.errors import FleetError, OutOfBudget
-from fleet.model import Address, Spec
+from fleet.model import Action, Address, Change, Owned, Spec
 from fleet.pace import Pace
 from fleet.provider import Provider
 
@@ -52,3 +52,14 @@ def read_all(addresses: Iterable[Address], providers: Providers, pace: Pace) -> 
 def is_at(world: Mapping[Address, Spec], address: Address, spec: Spec | None) -> bool:
     """Whether an address stands at `spec`; None means that nothing stands there."""
     return world.get(address) == spec
+
+
+def is_done(world: Mapping[Address, Spec], change: Change) -> bool:
+    """Whether what a change is to bring about is so.
+
+    What is forgotten may stay as it is, as long as it does not carry the marker any more that it carried before.
+    """
+    found, before = world.get(change.address), change.before
+    if change.action is Action.FORGET and isinstance(found, Owned) and isinstance(before, Owned):
+        return found.owner != before.owner
+    return found == change.after

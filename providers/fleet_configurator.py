@@ -23,7 +23,6 @@ from fleet.provider import (
     Conflict,
     Context,
     Frozen,
-    Http,
     HubTarget,
     ImageReference,
     Limits,
@@ -71,7 +70,7 @@ class Configurator(HubTarget):
         super().__init__(name, settings, context)
         self._url = settings.url.rstrip("/")
         self._token = settings.auth.token
-        self._http = Http(context.spend)
+        self._http = context.http()
 
     def slots(self) -> Mapping[str, Address]:
         """The default slot, and no other."""

@@ -17,7 +17,6 @@ from fleet.provider import (
     Credentials,
     Frozen,
     Home,
-    Http,
     ImageReference,
     Limits,
     Login,
@@ -85,7 +84,7 @@ class Oci(Registry):
     def __init__(self, name: str, settings: OciSettings, context: Context) -> None:
         super().__init__(name, settings, context)
         self._settings = settings
-        self._http = Http(context.spend)
+        self._http = context.http()
 
     @property
     def host(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.provider import CommitRequest, Context, Secret, SecretSource
+from fleet.provider import CommitRequest, Conflict, Context, ProviderError, Secret, SecretSource, TryAgain
 from fleet_checkout import Checkout
 
 IDENTITY = "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
@@ -116,3 +116,11 @@ def request(repository: Repository, head: str | None = None, **contents: str) ->
         {path: text.encode() for path, text in (contents or CHANGES).items()},
         "Roll out two",
     )
+
+
+def refused(host: Checkout, wanted: CommitRequest, said: str) -> None:
+    """Assert that a commit is refused for good, in one line that matches `said`."""
+    with pytest.raises(ProviderError, match=said) as caught:
+        host.commit(wanted)
+    assert not isinstance(caught.value, Conflict | TryAgain)
+    assert "\n" not in str(caught.value)

@@ -10,9 +10,15 @@ import pytest
 
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.registry import Registry
-from tests.crash import CRASH_POINTS
+from fleet.testing.crash import CRASH_POINTS
 from tests.images import Image, push
 from tests.little_fleet import TAGS, LittleFleet
+
+DOES_NOT_APPLY = "does not apply"
+"""Under this name the contract's tests record which cases do not apply to a provider, and why."""
+
+collect_ignore = ["third_party"]
+"""Tests of a provider that lives elsewhere; `test_third_party.py` runs them as its author would."""
 
 for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
     del os.environ[_name]
@@ -24,6 +30,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     points = sum(value for report in reports for name, value in report.user_properties if name == CRASH_POINTS)
     if points:
         terminalreporter.write_line(f"crash points: {points} tried, {points} converged")
+    left_out = {str(value) for report in reports for name, value in report.user_properties if name == DOES_NOT_APPLY}
+    for text in sorted(left_out):
+        terminalreporter.write_line(f"the contract's cases that do not apply to {text}")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
 """A small fleet in 2i2c's layout that holds every way in which real fleets write images, and every hazard met there.
 
 `SITES` is what a reader with a good eye would list: each user image by file and path, with what stands there.
-The real fleet takes part in the same tests where `FLEET_REAL_FLEET` names a checkout of one.
+This module is long because it is one table of data. A real fleet takes part in the same tests where `FLEET_REAL_FLEET`
+names a checkout of one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ _COLLEGES = """
       helm_chart_values_files:
       - common.values.yaml
       - east.values.yaml
+    - name: lake
+      domain: lake.colleges.example.org
+      helm_chart_values_files:
+      - common.values.yaml
+      - lake.values.yaml
+    - name: hill
+      domain: hill.colleges.example.org
+      helm_chart_values_files:
+      - common.values.yaml
     """
 
 _COLLEGES_COMMON = """
@@ -114,6 +124,68 @@ _COLLEGES_WEST = """
 _COLLEGES_EAST = """
     # inherits the common image
     jupyterhub: {}
+    """
+
+_CAMPUSES = """
+    name: campuses
+    hubs:
+    - name: staging
+      domain: staging.campuses.example.org
+      helm_chart_values_files: [common.values.yaml, staging.values.yaml]
+    - name: hill
+      domain: hill.campuses.example.org
+      helm_chart_values_files: [common.values.yaml, hill.values.yaml]
+    - name: lake
+      domain: lake.campuses.example.org
+      helm_chart_values_files: [common.values.yaml, lake.values.yaml, enc-lake.secret.values.yaml]
+    - name: tags
+      domain: tags.campuses.example.org
+      helm_chart_values_files: [common.values.yaml, tags.values.yaml]
+    - name: lab
+      domain: lab.campuses.example.org
+      helm_chart_values_files: [common.values.yaml, lab.values.yaml]
+    """
+
+_CAMPUSES_COMMON = """
+    jupyterhub:
+      singleuser:
+        image:
+          name: quay.io/campuses/base-image
+          tag: fbab22cbce38
+    """
+
+_CAMPUSES_TAGS = """
+    jupyterhub:
+      singleuser:
+        image:
+          pullPolicy: Always
+          tag: 2i2c # This is a mutable tag: it moves
+    """
+
+_CAMPUSES_LAB = """
+    jupyterhub:
+      singleuser:
+        profileList:
+        - display_name: CPU only
+          profile_options:
+            image:
+              unlisted_choice: &free
+                enabled: true
+                kubespawner_override:
+                  image: "{value}"
+                  init_containers:
+                  - name: fetch
+                    image: alpine/git:2.45
+              choices:
+                "GPU #2, v1.0":
+                  kubespawner_override:
+                    image: quay.io/campuses/lab-image:64bd188721c0
+                00-base:
+                  kubespawner_override:
+                    image: quay.io/campuses/base-image:fbab22cbce38
+        - display_name: Terminal
+          kubespawner_override:
+            image: quay.io/campuses/terminal-image:v13
     """
 
 _SCIENCE = """
@@ -244,7 +316,16 @@ FILES: Mapping[str, bytes] = {
     "colleges/hubs/south.values.yaml": _text(_COLLEGES_SOUTH),
     "colleges/west.values.yaml": _text(_COLLEGES_WEST),
     "colleges/east.values.yaml": _text(_COLLEGES_EAST),
+    "colleges/lake.values.yaml": b"jupyterhub:\n  custom: {}\n",
     "colleges/enc-staging.secret.values.yaml": b"\xff never opened, or this byte is an error",
+    "campuses/cluster.yaml": _text(_CAMPUSES),
+    "campuses/common.values.yaml": _text(_CAMPUSES_COMMON),
+    "campuses/staging.values.yaml": b"jupyterhub: {hub: {config: {}}}\n",
+    "campuses/hill.values.yaml": b"",
+    "campuses/lake.values.yaml": b"jupyterhub: {singleuser: {cpu: {limit: 1}, profileList: null}}\n",
+    "campuses/tags.values.yaml": _text(_CAMPUSES_TAGS),
+    "campuses/lab.values.yaml": _text(_CAMPUSES_LAB),
+    "campuses/enc-lake.secret.values.yaml": b"\xff never opened, or this byte is an error",
     "science/cluster.yaml": _text(_SCIENCE),
     "science/common.values.yaml": _text(_SCIENCE_COMMON),
     "science/prod.values.yaml": _text(_SCIENCE_PROD),
@@ -258,9 +339,25 @@ FILES: Mapping[str, bytes] = {
 _IN_COMMON = "basehub.jupyterhub.singleuser.profileList[small-5-gb].profile_options.image.choices"
 _IN_GPU = "basehub.jupyterhub.singleuser.profileList[gpu].profile_options.image.choices"
 _IN_PROD = "basehub.jupyterhub.singleuser.profileList"
+_IN_LAB = "jupyterhub.singleuser.profileList"
+_IN_LAB_CHOICES = f"{_IN_LAB}[cpu-only].profile_options.image.choices"
 _BASE_IMAGE = "us-docker.example.dev/colleges/user-images/base-user-image"
 
 SITES: Mapping[tuple[str, str], str] = {
+    ("campuses/common.values.yaml", "jupyterhub.singleuser.image"): "quay.io/campuses/base-image:fbab22cbce38",
+    ("campuses/tags.values.yaml", "jupyterhub.singleuser.image"): "quay.io/campuses/base-image:2i2c",
+    (
+        "campuses/lab.values.yaml",
+        f'{_IN_LAB_CHOICES}["GPU #2, v1.0"].kubespawner_override.image',
+    ): "quay.io/campuses/lab-image:64bd188721c0",
+    (
+        "campuses/lab.values.yaml",
+        f"{_IN_LAB_CHOICES}.00-base.kubespawner_override.image",
+    ): "quay.io/campuses/base-image:fbab22cbce38",
+    (
+        "campuses/lab.values.yaml",
+        f"{_IN_LAB}[terminal].kubespawner_override.image",
+    ): "quay.io/campuses/terminal-image:v13",
     ("colleges/common.values.yaml", "jupyterhub.singleuser.image"): f"{_BASE_IMAGE}:bde8b3293fd2",
     ("colleges/staging.values.yaml", "jupyterhub.singleuser.image"): f"{_BASE_IMAGE}:2026-06-29",
     ("colleges/north.values.yaml", "jupyterhub.singleuser.image"): "quay.io/example/north-image:2026-06-29",

@@ -42,6 +42,11 @@ TAGS = {
 FILES = {"common.yaml": COMMON, "one.yaml": "{}\n", "two.yaml": "jupyterhub: {}\n", "three.yaml": OWN}
 
 
+def git(folder: Path, *arguments: str) -> str:
+    """What a git command in a folder prints."""
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
 class LittleFleet:
     """`document` is fleet.yaml as data; `save` writes it down."""
 
@@ -102,8 +107,7 @@ class LittleFleet:
 
     def git(self, *arguments: str) -> str:
         """What a git command in the values repository prints."""
-        done = subprocess.run(["git", *arguments], cwd=self.infrastructure, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        return git(self.infrastructure, *arguments)
 
     def commits(self) -> int:
         """How many commits the values repository has."""

@@ -49,7 +49,10 @@ def _cached(package: str, member: str) -> Path:
 
 
 def _member(package: str, wanted: str) -> bytes:
-    with urllib.request.urlopen(_tarball(package)) as stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
+    with (
+        urllib.request.urlopen(_tarball(package), timeout=60) as stream,
+        tarfile.open(fileobj=stream, mode="r|gz") as archive,
+    ):
         for entry in archive:
             if entry.name == wanted:
                 found = archive.extractfile(entry)

@@ -14,8 +14,9 @@ import pytest
 
 from fleet.gitblob import blob_id
 from fleet.provider import CommitRequest, Conflict, ProviderError, TryAgain
+from fleet.testing import crash
 from fleet_checkout import Checkout
-from tests import checkouts, crash
+from tests import checkouts
 from tests.checkouts import CHANGES, Repository, checkout, request
 
 
@@ -181,9 +182,13 @@ def test_git_killed_alone_leaves_no_lock_behind(host: Checkout, repository: Repo
 def test_while_git_outlives_us_nobody_takes_over(host: Checkout, repository: Repository, tmp_path: Path) -> None:
     wanted = request(repository)
     os.mkfifo(tmp_path / "gate")
-    parent_of_git = "$(ps -o ppid= -p $PPID)"
-    repository.hook("pre-commit", f"kill -KILL {parent_of_git}; read line < {tmp_path}/gate")
-    assert crash.run_in_group(lambda: host.commit(wanted)).killed
+    repository.hook("pre-commit", f"kill -KILL $(cat {tmp_path}/pid); read line < {tmp_path}/gate")
+
+    def attempt() -> None:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        host.commit(wanted)
+
+    assert crash.run_in_group(attempt).killed
     with pytest.raises(TryAgain, match=r"another run of fleet \(process \d+ on "):
         host.recover("infrastructure", [])
     with pytest.raises(TryAgain):
@@ -266,4 +271,20 @@ def test_a_claim_without_its_content_is_taken_over(host: Checkout, repository: R
     wanted = request(repository)
     (repository.git_dir / "fleet-commit").write_text(content)
     host.commit(wanted)
+    assert_undisturbed(repository, wanted.expected_head)
+
+
+def test_recovery_waits_for_another_git_command(host: Checkout, repository: Repository) -> None:
+    wanted = request(repository)
+    hook = repository.hook("post-commit", KILL_GROUP)
+    assert crash.run_in_group(lambda: host.commit(wanted)).killed
+    hook.unlink()
+    lock = repository.git_dir / "index.lock"
+    lock.unlink()
+    lock.write_bytes(b"another command's new index")
+    with pytest.raises(TryAgain, match="another git command is writing"):
+        host.recover("infrastructure", [])
+    assert lock.read_bytes() == b"another command's new index"
+    lock.unlink()
+    host.recover("infrastructure", [])
     assert_undisturbed(repository, wanted.expected_head)

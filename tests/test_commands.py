@@ -13,6 +13,8 @@ import pytest
 
 from fleet.cli import main
 from fleet.errors import ExitCode
+from fleet.pace import Pace
+from fleet.store import FolderStore
 from tests.little_fleet import LittleFleet
 
 
@@ -140,6 +142,61 @@ def test_a_slot_without_a_site_is_an_error_that_prints_the_lines_to_paste(
     assert "no values file of the hub three sets an image for the slot choices.ml" in err
     assert "slot profiles.big" in err
     assert "kubespawner_override" in err
+
+
+TAG_ALONE = {
+    "common.yaml": "singleuser:\n  image:\n    name: HOST/example/climate\n    tag: aaaaaaaaaaaa\n",
+    "one.yaml": "singleuser:\n  image:\n    tag: aaaaaaaaaaaa  # ours alone\n",
+}
+
+
+@pytest.fixture
+def split(little: LittleFleet) -> LittleFleet:
+    """The hub `one` has its tag in its own file, below a name that stands in the common one."""
+    little.write_files(TAG_ALONE)
+    little.commit("A tag of its own")
+    return little
+
+
+def test_a_tag_in_a_hubs_own_file_moves_that_hub_alone(split: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    split.track("bbbbbbbbbbbb", "one")
+    _, out, _ = run(capsys, "plan", "-out=p.fleet")
+    assert "one.yaml:3" in out
+    assert "1 to change" in out
+    code, _, err = run(capsys, "apply", "p.fleet")
+    assert code == ExitCode.OK, err
+    assert split.changed_lines() == ["-    tag: aaaaaaaaaaaa  # ours alone", "+    tag: bbbbbbbbbbbb  # ours alone"]
+    assert run(capsys, "plan", "-detailed-exitcode")[0] == ExitCode.OK
+    assert run(capsys, "apply", "p.fleet")[0] == ExitCode.OK
+    assert split.commits() == 3
+
+
+def test_the_common_tag_moves_the_other_hub_alone(split: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    split.track("bbbbbbbbbbbb", "two")
+    run(capsys, "apply", "-auto-approve")
+    assert split.at_head("common.yaml").endswith("tag: bbbbbbbbbbbb\n")
+    assert "aaaaaaaaaaaa" in split.at_head("one.yaml")
+
+
+def test_a_tag_that_moved_since_the_plan_is_stale_where_it_stands_alone_too(
+    split: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split.track("bbbbbbbbbbbb", "one")
+    run(capsys, "plan", "-out=p.fleet")
+    split.write_files({"one.yaml": TAG_ALONE["one.yaml"].replace("aaaaaaaaaaaa", "dddddddddddd")})
+    split.commit("by hand")
+    assert run(capsys, "apply", "p.fleet")[0] == ExitCode.STALE
+    assert "dddddddddddd" in split.at_head("one.yaml")
+
+
+def test_another_image_is_refused_where_the_tag_stands_alone(
+    split: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split.track("2026.01.30", "one", image="ml")
+    code, _, err = run(capsys, "plan")
+    assert code == ExitCode.ERROR
+    assert "one default" in err
+    assert "stands in common.yaml:3" in err
 
 
 def test_a_held_hub_leaves_its_whole_site_out(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -348,9 +405,6 @@ def _drain(terminal: int) -> str:
 def test_a_second_run_that_writes_at_the_same_time_is_kept_out(
     little: LittleFleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fleet.pace import Pace
-    from fleet.store import FolderStore
-
     little.track("bbbbbbbbbbbb")
     with FolderStore(little.folder / ".fleet", "example").lock("other-run", Pace()):
         code, _, err = run(capsys, "apply", "-auto-approve")
@@ -436,3 +490,42 @@ def test_a_folder_that_is_no_checkout_can_be_planned_for_and_not_applied_to(
     code, out, _ = run(capsys, "apply", "-auto-approve")
     assert code == ExitCode.ERROR
     assert "git" in out
+
+
+def leave_open(little: LittleFleet, provider: str, address: str) -> None:
+    """A journal as a run leaves it that was killed before it wrote anything."""
+    from fleet.journal import GroupBegan, Step
+
+    store = FolderStore(little.folder / ".fleet", "example")
+    with store.lock("killed-run", Pace()):
+        step = Step(address=address, before=None, after={"owner": "example"})
+        store.append(GroupBegan(run="killed-run", at="then", group="g", provider=provider, steps=(step,)))
+
+
+def test_what_a_killed_run_left_open_and_nobody_wants_any_more_is_closed(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_open(little, "gone", "gone:repository:example/x")
+    code, _, err = run(capsys, "apply", "-auto-approve")
+    assert code == ExitCode.OK, err
+    assert "neither a registry nor a code host named 'gone'" in err
+    assert FolderStore(little.folder / ".fleet", "example").load().begun == {}
+    assert run(capsys, "apply", "-auto-approve")[2] == ""
+
+
+def test_a_partial_run_leaves_open_what_it_was_not_asked_about(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_open(little, "gone", "gone:repository:example/x")
+    assert run(capsys, "apply", "-auto-approve", "-target=hub:three")[0] == ExitCode.OK
+    assert "g" in FolderStore(little.folder / ".fleet", "example").load().begun
+
+
+def test_an_offline_apply_says_that_no_registry_was_asked(
+    little: LittleFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    little.track("eeeeeeeeeeee", "three")
+    assert run(capsys, "plan", "-refresh=false", "-out=p.fleet")[0] == ExitCode.OK
+    code, out, _ = run(capsys, "apply", "p.fleet")
+    assert code == ExitCode.OK
+    assert "No registry was asked" in out

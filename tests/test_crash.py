@@ -12,7 +12,7 @@ import pytest
 
 from fleet.cli import main
 from fleet.store import FolderStore
-from tests.crash import CRASH_POINTS, count_events, run_killed_at
+from fleet.testing.crash import CRASH_POINTS, count_events, run_killed_at
 from tests.little_fleet import LittleFleet
 
 SHARDS = 4
@@ -38,7 +38,7 @@ def end_state(little: LittleFleet) -> dict[str, object]:
         "status": little.git("status", "--porcelain"),
         "leftovers": sorted(path.name for path in (little.infrastructure / ".git").glob("*lock*")),
         "things": things,
-        "begun": state.begun,
+        "begun": dict(state.begun),
     }
 
 

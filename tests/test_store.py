@@ -150,3 +150,8 @@ def test_the_snapshot_is_json_that_people_can_read(store: FolderStore) -> None:
     store.save(store.load())
     document = json.loads((store.folder / "state.json").read_text())
     assert document["things"]["shelf:book:a"]["plan"] == "p1"
+
+
+def test_a_begun_group_knows_whose_run_it_was(store: FolderStore) -> None:
+    store.append(began("a"))
+    assert store.load().begun["a"].run == "r1"

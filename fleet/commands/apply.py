@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,13 +17,13 @@ from fleet.errors import ExitCode, UsageError
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.plan_file import load_plan
-from fleet.planning import make_plan
+from fleet.planning import check_policy, make_plan
 from fleet.progress import watch
-from fleet.run import Run, apply_plan, open_run
+from fleet.run import Run, apply_plan, close_what_is_no_longer_wanted, open_run
 from fleet.services import Workshop
-from fleet.show import count, plan_lines
+from fleet.show import plan_lines
 from fleet.site import SiteReference
-from fleet.terminal import Line, line, write
+from fleet.terminal import Line, count, line, write
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,11 +35,13 @@ def run(options: argparse.Namespace) -> int:
             "apply asks before it writes, and there is no terminal to ask on: give -auto-approve, or a plan file"
         )
     loaded = load(Path(options.file))
-    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options))
+    workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options), source=loaded.source)
     with _opened(workshop, options) as opened:
         plan = make_plan(loaded, workshop, question_of(options, workshop, opened.state))
         write(plan_lines(plan), no_color=options.no_color)
+        check_policy(plan, loaded)
         if not plan.changes:
+            close_what_is_no_longer_wanted(opened, plan)
             return ExitCode.OK
         if not options.auto_approve and not _approved():
             write([line("Nothing was applied.")], sys.stderr)
@@ -69,11 +72,12 @@ def _approved() -> bool:
 
 
 def _carry_out(opened: Run, plan: Plan, options: argparse.Namespace) -> int:
+    gc.enable()  # from here on a run may last for hours
     pace = opened.workshop.pace
     with _stopping_cleanly(pace), watch(len(grouped(plan.changes)), no_color=options.no_color) as watcher:
         pace.tell = watcher.waiting
         outcome = apply_plan(opened, plan, watcher)
-    write(_report(outcome, options), no_color=options.no_color)
+    write(_report(outcome, plan, options), no_color=options.no_color)
     return outcome.exit_code
 
 
@@ -94,7 +98,7 @@ def _stopping_cleanly(pace: Pace) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _report(outcome: Outcome, options: argparse.Namespace) -> list[Line]:
+def _report(outcome: Outcome, plan: Plan, options: argparse.Namespace) -> list[Line]:
     """What is done, failed and not attempted, and the command that goes on."""
     lines: list[Line] = [()]
     for status in (Status.FAILED, Status.STALE, Status.SKIPPED):
@@ -102,7 +106,7 @@ def _report(outcome: Outcome, options: argparse.Namespace) -> list[Line]:
             why = f": {result.why}" if result.why else ""
             lines.append(line("  ", ("error", status), f"  {result.group.key}{why}"))
     totals = [f"{len(outcome.of(status)):,} {status}" for status in Status if outcome.of(status)]
-    lines.append(line(("bold", "Applied: "), f"{', '.join(totals)}."))
+    lines.append(line(("bold", "Applied: "), f"{', '.join(totals) or 'the plan has no changes'}."))
     moved = [
         change
         for result in outcome.of(Status.DONE)
@@ -117,6 +121,8 @@ def _report(outcome: Outcome, options: argparse.Namespace) -> list[Line]:
                 "fleet did not start a server with the new image: try it on one hub."
             )
         )
+        if any(change.address not in plan.resolutions for change in moved):
+            lines.append(line("No registry was asked: whether these tags exist was not checked."))
     if outcome.exit_code is not ExitCode.OK:
         lines.append(line(f"What is done is done. Go on with: {_next_command(outcome, options)}"))
     return lines

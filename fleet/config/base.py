@@ -52,7 +52,10 @@ UPSTREAM = r"^[a-z0-9]([a-z0-9._:/-]|[A-Z])*[a-z0-9]$"
 TAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 BRANCH = r"^[^\s~^:?*\[\\-][^\s~^:?*\[\\]*$"
 PLATFORM = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
-SLOT = r"^(default|choices\.[^\s.]\S*|profiles\.[^\s.]+(\.[^\s.]+\.\S+)?)$"
+_BARE = r"""[^\s.\[\]#"']([^.\[\]#"']*[^\s.\[\]#"'])?"""
+_STEP = rf"""(\.{_BARE}|\["([^"\\]|\\.)*"\])"""
+SLOT = rf"^(default|choices{_STEP}|profiles{_STEP}({_STEP}{_STEP})?)$"
+"""Slots as `fleet.values` names them: a name with a dot, bracket, quote or hash sign is a JSON string in brackets."""
 DAYS = r"^[1-9][0-9]{0,3}d$"
 PERCENT = r"^[0-9]{1,3}%$"
 ADDRESS = r"^[^:\s]+:[^:\s]+:\S+$"
@@ -71,7 +74,7 @@ WORDS = {
     URL: "an http:// or https:// address without login, query or fragment",
     BRANCH: "the name of a git branch",
     PLATFORM: "an operating system and an architecture, such as linux/amd64",
-    SLOT: "default, profiles.SLUG, profiles.SLUG.OPTION.CHOICE or choices.CHOICE",
+    SLOT: 'default, profiles.SLUG, profiles.SLUG.OPTION.CHOICE or choices.CHOICE (with dots: choices["own.choice"])',
     DAYS: "a number of days, such as 90d",
     ACCOUNT: "an AWS account: 12 digits",
     IMAGE_NAME: "lower-case letters, digits and . _ - / between them",

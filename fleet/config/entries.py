@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from fleet import plugins, provider
 from fleet.config import planned
@@ -80,6 +89,12 @@ class Entry(Strict):
         if role is not None and not issubclass(role, cls.role):
             raise problem(f"{{shown}} belongs under {cls.other}", at=["type"])
         return model.model_validate(rest)
+
+    @model_serializer(mode="wrap")
+    def _joined(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As the file has it: the core's keys and the provider's in one block."""
+        entry: dict[str, Any] = handler(self)
+        return {**entry.pop("settings"), **entry}
 
     @staticmethod
     def _declared(type_name: object) -> frozenset[str]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from fleet.config.base import ACCOUNT, Strict, Text, problem
-from fleet.provider import CodeHost, Provider, Registry, Settings, Url
+from fleet.provider import Provider, Registry, Settings, Url
 from fleet.secrets import SecretSource
 
 
@@ -27,43 +27,6 @@ class LoginAuth(Strict):
 
     username: Text = Field(description="The user name.")
     password: SecretSource = Field(description="Where the password is found.")
-
-
-def _app_id(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise problem("an App's id is a whole number, or the text of its client ID")
-    return value
-
-
-class App(Strict):
-    """A GitHub App: its installation tokens renew themselves."""
-
-    id: Annotated[int | Text, BeforeValidator(_app_id)] = Field(description="The App's ID (a number) or its client ID.")
-    installation: int | None = Field(default=None, description="The installation's ID; absent: found by owner.")
-    private_key: SecretSource = Field(description="Where the private key (PEM) is found.")
-
-
-class GitHubAuth(Strict):
-    """How fleet logs in to GitHub: a token or an App."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["token"]}, {"required": ["app"]}]})
-
-    token: SecretSource | None = Field(default=None, description="Where the token is found.")
-    app: App | None = Field(default=None, description="A GitHub App.")
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.token is None) == (self.app is None):
-            raise problem("auth takes exactly one of token and app")
-        return self
-
-
-class GitHub(Settings):
-    """GitHub, or a GitHub Enterprise Server."""
-
-    type: Literal["github"] = Field(description="GitHub.")
-    auth: GitHubAuth = Field(description="How fleet logs in.")
-    base_url: Url | None = Field(default=None, description="The REST API of an Enterprise Server.")
 
 
 class Ecr(Settings):
@@ -143,7 +106,6 @@ class DockerHub(Settings):
 
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
-        "github": GitHub,
         "ecr": Ecr,
         "gar": ArtifactRegistry,
         "gcr": Gcr,
@@ -156,6 +118,4 @@ SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
 
 def role_of(type_name: str) -> type[Provider] | None:
     """What providers of a planned type will be; None for a type that is not planned."""
-    if type_name not in SETTINGS:
-        return None
-    return CodeHost if type_name == "github" else Registry
+    return Registry if type_name in SETTINGS else None

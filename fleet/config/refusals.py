@@ -48,8 +48,6 @@ def _state_and_removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
 
 
 def _sources(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
-    for name in fleet.templates:
-        yield ("templates", name), "a template is"
     for name, image in fleet.images.items():
-        if isinstance(image, BuiltImage) and image.repository is not None:
-            yield ("images", name, "repository"), "an image with a source repository is"
+        if isinstance(image, BuiltImage) and image.secrets is not None:
+            yield ("images", name, "secrets"), "a secret outside of the source repository is"

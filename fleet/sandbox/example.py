@@ -12,7 +12,7 @@ _COMMON = """\
 jupyterhub:
   singleuser:
     image:
-      name: quay.io/example/climate-image
+      name: 127.0.0.1:8400/climate/climate-image
       tag: 9be04c1f77aa   # one line decides the image of every hub below
     profileList:
       - display_name: Standard
@@ -27,7 +27,7 @@ jupyterhub:
               ml:
                 display_name: "Pangeo, machine learning"
                 kubespawner_override:
-                  image: quay.io/pangeo/ml-notebook:2026.01.30
+                  image: 127.0.0.1:8400/pangeo/ml-notebook:2026.01.30
       - display_name: Large
         profile_options: *images
 """
@@ -50,7 +50,7 @@ jupyterhub:
 _BIOLOGY = """\
 jupyterhub:
   singleuser:
-    image: {name: quay.io/example/climate-image, tag: 9be04c1f77aa}
+    image: {name: 127.0.0.1:8400/climate/climate-image, tag: 9be04c1f77aa}
 """
 
 FILES = {

@@ -34,6 +34,7 @@ class Request:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     body: bytes
+    raw_query: str = ""
 
     def json(self) -> Any:
         """The body as JSON; raises ValueError when it is none."""
@@ -77,8 +78,8 @@ Kind = Literal["status", "drop", "kill", "hang", "truncate", "garbage", "slow"]
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong, when: at the `nth` request (from 1) that `method` and `path` match, before or after the service
-    acted, `times` times in a row (None: for ever).
+    """What goes wrong, when: at the `nth` request (from 1) that `method`, `path` and `where` match, before or after the
+    service acted, `times` times in a row (None: for ever).
 
     status: answer with `response`; drop: cut the connection; kill: SIGKILL `pid`, then cut; hang: wait `seconds`, then
     cut; truncate: send half of the body; garbage: send a body that is not what it says; slow: wait `seconds`, then
@@ -88,6 +89,7 @@ class Fault:
     kind: Kind
     method: str | Literal["write", "any"] = "any"
     path: str = ".*"
+    where: Callable[[Request], bool] | None = None
     nth: int = 1
     when: Literal["before", "after"] = "before"
     times: int | None = 1
@@ -99,6 +101,8 @@ class Fault:
     def strikes(self, request: Request) -> bool:
         """Count the request, and say whether the fault strikes it."""
         if not (self._method_matches(request.method) and re.fullmatch(self.path, request.path)):
+            return False
+        if self.where and not self.where(request):
             return False
         self.seen += 1
         return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
@@ -116,6 +120,7 @@ class Record:
     method: str
     path: str
     status: int
+    request: Request
 
 
 class Loopback:
@@ -134,7 +139,7 @@ class Loopback:
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._scheme = "http" if tls is None else "https"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     @property
@@ -173,7 +178,7 @@ class Loopback:
     def record(self, request: Request, status: int) -> None:
         """Remember one exchange."""
         with self._lock:
-            self.records.append(Record(request.method, request.path, status))
+            self.records.append(Record(request.method, request.path, status, request))
 
     def count(self, method: str | None = None, path: str = ".*") -> int:
         """How many requests have come so far that match."""
@@ -223,6 +228,8 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             length = int(self.headers.get("content-length") or 0)
             body = self.rfile.read(length) if length else self._chunked()
+            if len(body) < length:
+                raise ConnectionError("the client went away in the middle of its request, so it has asked for nothing")
             return Request(
                 self.command,
                 unquote(parts.path),
@@ -230,6 +237,7 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
                 parse_qs(parts.query, keep_blank_values=True),
                 {name.lower(): value for name, value in self.headers.items()},
                 body,
+                parts.query,
             )
 
         def _chunked(self) -> bytes:

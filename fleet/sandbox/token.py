@@ -29,18 +29,30 @@ Authenticate = Callable[[str, str], Rights | None]
 """The rights of a user name and a password, both empty for nobody; None when the login is wrong."""
 
 
+def new_key() -> rsa.RSAPrivateKey:
+    """A key to sign with; it takes a moment."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class TokenService:
     """Answers token requests at any path, and checks the tokens it signed.
 
     `service` is the audience, `lifetime` the seconds a token lives. `certificate` is what a registry trusts.
+    `key` signs; a new one is made where none is given.
     """
 
-    def __init__(self, authenticate: Authenticate, service: str = "registry", lifetime: int = 300) -> None:
+    def __init__(
+        self,
+        authenticate: Authenticate,
+        service: str = "registry",
+        lifetime: int = 300,
+        key: rsa.RSAPrivateKey | None = None,
+    ) -> None:
         self.authenticate = authenticate
         self.service = service
         self.issuer = "fleet-sandbox"
         self.lifetime = lifetime
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = key or new_key()
         self._certificate = _self_signed(self._key, self.issuer)
 
     @property

@@ -9,9 +9,10 @@ Marks come from libyaml and count characters, so every index here is one into `S
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -31,19 +32,28 @@ STRING = "tag:yaml.org,2002:str"
 NULL = "tag:yaml.org,2002:null"
 
 _BOM = b"\xef\xbb\xbf"
+_PROPERTIES = re.compile(r"(?:!<[^>]*>|[&!][^\s,\[\]{}]*|\s+|#[^\r\n\x85\u2028\u2029]*)*")
+"""A node's anchor and tag, and the blanks and comments behind them."""
+
 _ENCRYPTED = re.compile(r"enc-.*|secrets?[.-].*|.*\.(?:secrets?|sops|enc)\..*")
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """A file's text without its byte order mark, and how many bytes that mark took."""
 
     name: str
     text: str
     bom: int = 0
 
-    def line(self, index: int) -> int:
-        """The line, counted from 1, of the character at `index`; only `\\n` ends a line, as in git."""
-        return self.text.count("\n", 0, index) + 1
+    @cached_property
+    def _line_ends(self) -> list[int]:
+        return [match.start() for match in re.finditer("\n", self.text)]
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Line and column, counted from 1, of the character at `index`; only `\\n` ends a line, as in git."""
+        before = bisect_left(self._line_ends, index)
+        return before + 1, index - (self._line_ends[before - 1] if before else -1)
 
     def fault(self, start: int, end: int, summary: str, detail: str = "") -> InputError:
         """The error for the characters from `start` to `end`."""
@@ -53,8 +63,7 @@ class Source(NamedTuple):
         return InputError([Diagnostic(summary, detail, where, snippet)])
 
     def _position(self, index: int) -> Position:
-        before = self.text[:index]
-        return Position(before.count("\n") + 1, index - before.rfind("\n"), len(before.encode()) + self.bom)
+        return Position(*self.place(index), len(self.text[:index].encode()) + self.bom)
 
 
 class Parent(NamedTuple):
@@ -73,6 +82,8 @@ class ValuesFile:
     merges: bool = field(default=False, repr=False, compare=False)
     parents: Mapping[int, Parent] = field(default_factory=dict, repr=False, compare=False)
     """By `id(node)`, for files in which a node can be reached in more than one way; empty for all others."""
+    entries: dict[int, Mapping[str | None, list[Node]]] = field(default_factory=dict, repr=False, compare=False)
+    """What `paths` has found out about lists, by `id(node)`: each one's entries by slug, looked through once."""
 
     @property
     def name(self) -> str:
@@ -81,8 +92,7 @@ class ValuesFile:
 
     def place(self, node: Node) -> tuple[int, int]:
         """Line and column, counted from 1, at which a node's value starts, behind its anchor and tag."""
-        start = value_start(self.source, node)
-        return self.source.line(start), start - self.source.text.rfind("\n", 0, start)
+        return self.source.place(value_start(self.source, node))
 
     def line(self, node: Node) -> int:
         """The line on which a node's value starts."""
@@ -125,10 +135,8 @@ def value_start(source: Source, node: Node) -> int:
     start: int = node.start_mark.index
     if source.text[start : start + 1] not in ("&", "!"):
         return start
-    for token in yaml.scan(source.text, Loader=yaml.CSafeLoader):
-        if token.start_mark.index >= start and not isinstance(token, yaml.AnchorToken | yaml.TagToken):
-            return int(token.start_mark.index)
-    return start
+    properties = _PROPERTIES.match(source.text, start, max(start, node.end_mark.index))
+    return properties.end() if properties else start
 
 
 def is_null(node: Node) -> bool:
@@ -245,10 +253,9 @@ def _definitions(root: MappingNode) -> dict[int, Parent]:
             continue
         parents[id(node)] = parent
         if isinstance(node, MappingNode):
-            pending += [
-                (value, Parent(node, key.value if isinstance(key, ScalarNode) else None))
-                for key, value in reversed(node.value)
-            ]
+            for key, value in reversed(node.value):
+                pending.append((value, Parent(node, key.value if isinstance(key, ScalarNode) else None)))
+                pending.append((key, Parent(node, None)))
         elif isinstance(node, SequenceNode):
             pending += [(value, Parent(node, None)) for value in reversed(node.value)]
     return parents

@@ -66,22 +66,22 @@ def prove(before: Source, after: str, values: Mapping[int, str]) -> None:
 
     Comparing events rather than what they construct takes linear time however the aliases multiply.
     """
+    old: Iterator[Any] = yaml.parse(before.text, Loader=yaml.CSafeLoader)
+    new: Iterator[Any] = yaml.parse(after, Loader=yaml.CSafeLoader)
+    left = dict(values)
     try:
-        old: list[Any] = list(yaml.parse(before.text, Loader=yaml.CSafeLoader))
-        new: list[Any] = list(yaml.parse(after, Loader=yaml.CSafeLoader))
+        for one, other in zip(old, new, strict=True):  # both end with the event of a stream's end
+            kind = type(one)
+            value = left.pop(one.start_mark.index, None) if kind is yaml.ScalarEvent else None
+            if kind is not type(other):
+                raise _not_as_meant(before.name, f"line {other.start_mark.line + 1} holds other nodes")
+            if value is None:
+                if _meaning(one) != _meaning(other):
+                    raise _not_as_meant(before.name, f"line {other.start_mark.line + 1} changes too")
+            elif not _is_string(other, value) or (one.anchor, one.tag) != (other.anchor, other.tag):
+                raise _not_as_meant(before.name, f"line {other.start_mark.line + 1} does not read as {value!r}")
     except yaml.YAMLError as error:
         raise _not_as_meant(before.name, f"the result is not YAML: {error}") from None
-    if len(old) != len(new):
-        raise _not_as_meant(before.name, "the result has other nodes")
-    left = dict(values)
-    for one, other in zip(old, new, strict=True):
-        is_scalar = type(one) is yaml.ScalarEvent
-        value = left.pop(one.start_mark.index, None) if is_scalar else None
-        if value is None:
-            if _meaning(one) != _meaning(other):
-                raise _not_as_meant(before.name, f"line {other.start_mark.line + 1} changes too")
-        elif not _is_string(other, value) or (one.anchor, one.tag) != (other.anchor, other.tag):
-            raise _not_as_meant(before.name, f"line {other.start_mark.line + 1} does not read as {value!r}")
     if left:
         raise _not_as_meant(before.name, "a scalar to change was not found again")
 
@@ -141,7 +141,8 @@ def _splice(source: Source, writes: list[_Write]) -> str:
         old = source.text[start:end]
         if node.style in ("|", ">"):  # its mark lies behind the line break, and behind blank lines
             old = old.rstrip()
-        parts += source.text[at:start], restyle(old, value)
+        blank = " " if start == end and start > node.start_mark.index else ""  # behind a bare anchor or tag
+        parts += source.text[at:start], blank, restyle(old, value)
         at = start + len(old)
     return "".join(parts) + source.text[at:]
 

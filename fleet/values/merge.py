@@ -39,16 +39,14 @@ def descend(layers: Sequence[Layer], *keys: str) -> list[Layer]:
 def get(file: ValuesFile, node: Node, key: str) -> Node | None:
     """The value of one key of a mapping, merge keys included."""
     for mapping in _merged(file, node):
-        found: list[Node] = []
+        found: Node | None = None
         for name, value in mapping.value:
             if name.value == key:
-                if found:
-                    raise file.fault(
-                        name, f"The key {key!r} stands twice in this mapping; readers keep different ones."
-                    )
-                found.append(value)
-        if found:
-            return found[0]
+                if found is not None:
+                    raise _stands_twice(file, name)
+                found = value
+        if found is not None:
+            return found
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from yaml.nodes import MappingNode, Node, SequenceNode
 
@@ -65,7 +66,9 @@ def canonical(file: ValuesFile, node: Node, walked: str) -> str:
         if isinstance(parent.node, SequenceNode):
             steps.append(entry(_unique_slug(file, parent.node, at)))
         elif parent.key is None:
-            raise file.fault(node, "This image stands below a key that is not a plain text, so no path leads to it.")
+            raise file.fault(
+                node, "This image stands in a key, or below one that is no plain text: no path leads to it."
+            )
         else:
             steps.append(step(parent.key))
         at = parent.node
@@ -79,7 +82,7 @@ def locate(file: ValuesFile, path: str) -> Node | None:
         if isinstance(at, MappingNode):
             found = [value for name, value in at.value if name.value == key]
         elif isinstance(at, SequenceNode):
-            found = [value for value in at.value if slug_of_entry(file, value) == key]
+            found = _entries(file, at).get(key, []) if key is not None else []
         else:
             return None
         if len(found) != 1:
@@ -103,10 +106,21 @@ def _unique_slug(file: ValuesFile, entries: SequenceNode, node: Node) -> str:
     slug = slug_of_entry(file, node)
     if slug is None:
         raise file.fault(node, no_name(file, node))
-    lines = [str(file.line(other)) for other in entries.value if slug_of_entry(file, other) == slug]
-    if len(lines) > 1:
-        raise file.fault(node, f"Lines {' and '.join(lines)} both have the slug {slug!r}; give each its own.")
+    same = _entries(file, entries)[slug]
+    if len(same) > 1:
+        lines = " and ".join(str(file.line(other)) for other in same)
+        raise file.fault(node, f"Lines {lines} both have the slug {slug!r}; give each its own.")
     return slug
+
+
+def _entries(file: ValuesFile, entries: SequenceNode) -> Mapping[str | None, list[Node]]:
+    found = file.entries.get(id(entries))
+    if found is None:
+        by_slug: dict[str | None, list[Node]] = {}
+        for node in entries.value:
+            by_slug.setdefault(slug_of_entry(file, node), []).append(node)
+        found = file.entries[id(entries)] = by_slug
+    return found
 
 
 def _is_bare(key: str) -> bool:

@@ -22,7 +22,8 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
-_INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
+_NEVER_FIRST = frozenset("-+?:,[]{}#&*!|>'\"%@`")
+"""YAML's indicators, and the sign of a number."""
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*(?P<comment>[ \t]+#[^\r\n]*)?")
 
 
@@ -36,7 +37,7 @@ def is_plain_string(text: str) -> bool:
 
 def can_stand_plain(text: str) -> bool:
     """Whether a text can be written without quotes, in a block or in a flow collection, and stay this string."""
-    if not is_plain_string(text) or text[0] in _INDICATORS or text[-1] == ":" or text != text.strip():
+    if not is_plain_string(text) or text[0] in _NEVER_FIRST or text[-1] == ":" or text != text.strip():
         return False
     return ": " not in text and " #" not in text and not any(c in ",[]{}" or not c.isprintable() for c in text)
 

@@ -44,9 +44,10 @@ class _Entry:
 
 def recover(tree: WorkTree) -> None:
     """Settle what a killed run left in a work tree; writes nothing where there is nothing left."""
-    if (found := claim_of_dead_run(tree)) is not None:
-        with _undertaking(tree, found):
-            pass
+    with _disk_errors_named(tree):
+        if (found := claim_of_dead_run(tree)) is not None:
+            with _undertaking(tree, found):
+                pass
 
 
 def commit(tree: WorkTree, request: CommitRequest) -> str:
@@ -54,10 +55,18 @@ def commit(tree: WorkTree, request: CommitRequest) -> str:
     contents = {tree.path(asked): data for asked, data in request.contents.items()}
     if len(contents) < len(request.contents):
         raise ProviderError(f"one file of {tree.top} is named twice in one commit")
-    with _undertaking(tree, claim(tree)) as work:
+    with _disk_errors_named(tree), _undertaking(tree, claim(tree)) as work:
         work.claim.sign()
         work.claim.lock_index()
         return _commit(work, request, contents)
+
+
+@contextmanager
+def _disk_errors_named(tree: WorkTree) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ProviderError(f"{error.filename or tree.top} cannot be written or read: {error.strerror}") from None
 
 
 @contextmanager
@@ -156,11 +165,9 @@ def _missing_folders(top: Path, paths: Mapping[str, str]) -> tuple[str, ...]:
 
 def _stage(work: Undertaking, contents: Mapping[str, bytes], entries: Mapping[str, _Entry]) -> None:
     """Put the new contents into the index of the commit to be, each with the mode and the marks it has now."""
-    lines = []
-    for path, data in contents.items():
-        blob = work.git.ask("hash-object", "-w", "--stdin", given=data).decode().strip()
-        mode = entries[path].mode if path in entries else _NEW_FILE
-        lines.append(f"{mode} {blob} 0\t{path}\0")
+    blobs = work.add_blobs(list(contents.values()))
+    modes = [entries[path].mode if path in entries else _NEW_FILE for path in contents]
+    lines = [f"{mode} {blob} 0\t{path}\0" for mode, blob, path in zip(modes, blobs, contents, strict=True)]
     work.staged_git.ask("update-index", "-z", "--index-info", given=os.fsencode("".join(lines)))
     skipped = "".join(f"{path}\0" for path in contents if path in entries and entries[path].is_skipped)
     if skipped:
@@ -181,8 +188,8 @@ def _run_commit(work: Undertaking, request: CommitRequest) -> str:
         if done is None or done.returncode < 0:
             work.remove_locks_of_killed_git()
     tree, git, branch = work.tree, work.git, f"refs/heads/{request.branch}"
-    made = _id_in(done.stdout, git) if done.returncode == 0 else None
-    if made is not None:
+    made = _id_in(done.stdout, git) if done.returncode == 0 else ""
+    if made:
         parents = parents_of(git, made)
         if " ".join(parents) == request.expected_head:
             return made
@@ -195,14 +202,14 @@ def _run_commit(work: Undertaking, request: CommitRequest) -> str:
     raise ProviderError(f"git commit failed in {tree.top}, and everything was put back: {quote(said)}")
 
 
-def _id_in(summary: bytes, git: Git) -> str | None:
+def _id_in(summary: bytes, git: Git) -> str:
     """The full id of the commit that `git commit` reports on its own standard output: `[main 1a2b3c4] subject`.
 
     Hooks write to standard error there, so nothing else comes first; and a hook may have committed since, so HEAD
     would not do. Source: git-commit(1), githooks(5).
     """
-    found = re.match(rb"\[.* ([0-9a-f]+)\] ", summary)
-    return git.line("rev-parse", "--verify", found[1].decode()) if found else None
+    found = re.match(rb"\[.*? ([0-9a-f]+)\] ", summary)
+    return git.line("rev-parse", "--verify", found[1].decode() if found else "HEAD")
 
 
 def _entries(git: Git) -> dict[str, _Entry]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -102,9 +104,10 @@ class Git:
     def run_with_hooks(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run a git command that starts hooks: in the operator's locale, without input.
 
-        Output goes to files, because a program that a hook leaves running would keep a pipe open for ever.
+        Output goes to files, because a program that a hook leaves running would keep a pipe open for ever. An interrupt
+        from the terminal, which every process there gets, leaves the commit alone: fleet finishes what it has begun.
         """
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _uninterrupted():
             try:
                 done = subprocess.run(
                     self._command(arguments),
@@ -141,6 +144,16 @@ def quote(said: str) -> str:
 def _visible(character: str) -> str:
     hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs"}
     return character.encode("unicode_escape").decode() if hidden else character
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Programs that are started meanwhile inherit a blocked SIGINT; git would take an ignored one back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _whole(file: IO[bytes]) -> bytes:

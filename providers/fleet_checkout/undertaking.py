@@ -15,14 +15,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fleet.provider import blob_id
 from fleet_checkout.git import Git
 from fleet_checkout.lock import Claim
-from fleet_checkout.worktree import WorkTree, head_of
+from fleet_checkout.worktree import WorkTree, branch_of, head_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +71,27 @@ class Undertaking:
             os.fsync(file.fileno())
         draft.replace(self._journal)
 
+    def add_blobs(self, contents: Sequence[bytes]) -> list[str]:
+        """Add contents to git's objects, byte for byte and all by one command; answers with their ids in order."""
+        self._staging.mkdir()
+        names = [self._staging / str(n) for n in range(len(contents))]
+        for name, data in zip(names, contents, strict=True):
+            name.write_bytes(data)
+        given = b"".join(os.fsencode(name) + b"\n" for name in names)
+        ids = self.git.ask("hash-object", "-w", "--no-filters", "--stdin-paths", given=given).decode().split()
+        shutil.rmtree(self._staging)
+        return ids
+
     def write(self, paths: Collection[str], git: Git) -> None:
         """Write files of git's index into the work tree, through git's filters; each appears whole or not at all."""
         if not paths:
             return
-        shutil.rmtree(self._staging, ignore_errors=True)
+        shutil.rmtree(self._staging, ignore_errors=True)  # a killed run may have left it half full
         given = b"".join(os.fsencode(path) + b"\0" for path in paths)
         git.ask("checkout-index", "-f", "-z", "--stdin", f"--prefix={self._staging}/", given=given)
         for path in paths:
             self._put(self._staging / path, path)
-        shutil.rmtree(self._staging, ignore_errors=True)
+        shutil.rmtree(self._staging)
 
     def _put(self, source: Path, path: str) -> None:
         target = self.tree.top / path
@@ -121,7 +132,7 @@ class Undertaking:
     def _is_committed(self, journal: Journal) -> bool:
         """Whether the branch holds what the index of the commit to be says, and the real index is still the old one."""
         head = head_of(self.tree, f"refs/heads/{journal.branch}")
-        if head == journal.head:
+        if head == journal.head or branch_of(self.tree) != journal.branch:
             return False
         same = ("diff-index", "--cached", "--quiet")
         return self.staged_git.says_yes(*same, head, "--") and self.git.says_yes(
@@ -206,7 +217,8 @@ def blobs_of(git: Git) -> dict[str, str]:
 
 
 def _draft(target: Path) -> Path:
-    return target.with_name(f".{target.name}.fleet-commit")
+    name = blob_id(os.fsencode(target.name))[:12]  # short, because the name itself may be as long as names can be
+    return target.with_name(f".{name}.fleet-commit")
 
 
 def _is_plain(path: Path) -> bool:

@@ -7,7 +7,7 @@ import posixpath
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fleet.provider import Files, ProviderError
 from fleet_checkout.git import Git, GitError, quote
@@ -16,6 +16,9 @@ _NO_REPOSITORY = "not a git repository (or any"
 """What git says, in the C locale, of a folder that belongs to none; a broken repository gets another sentence."""
 
 _BRANCHES = "refs/heads/"
+
+_SUBMODULE = "160000"
+"""The mode of a submodule in a tree. Source: git-fast-import(1), "filemodify"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ def find_work_tree(folder: Path) -> WorkTree | None:
 
     Raises ProviderError for a missing folder, a bare repository, and whatever else git objects to.
     """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+    if not os.path.isdir(folder):  # noqa: PTH112 (pathlib raises where a parent folder may not be entered)
+        what = "is not a folder" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
         raise ProviderError(f"the checkout {folder} {what}; `path` names a folder, relative to fleet.yaml")
     arguments = ("--show-toplevel", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix")
     try:
@@ -96,10 +99,13 @@ def read_head(tree: WorkTree, ref: str | None, paths: Collection[str]) -> Files:
 def _read_blobs(tree: WorkTree, commit: str, paths: Mapping[str, str]) -> dict[str, bytes]:
     if not commit or not paths:
         return {}
-    files = _plain_files(tree, commit)
+    entries = _entries(tree, commit)
+    for path in paths.values():
+        _check_submodules(tree, path, entries)
     # Asking for ids spares git from walking the folders once per file. What is no plain file is asked for by path, and
     # git follows or explains it.
-    asked_for = "".join(files.get(path, f"{commit}:{path}") + "\n" for path in paths.values())
+    plain = {path: blob for path, (mode, blob) in entries.items() if mode.startswith("100")}
+    asked_for = "".join(plain.get(path, f"{commit}:{path}") + "\n" for path in paths.values())
     answer = tree.git.ask("cat-file", "--batch", "--follow-symlinks", given=os.fsencode(asked_for))
     contents = {}
     for (asked, path), (kind, data) in zip(paths.items(), _objects(answer), strict=True):
@@ -110,17 +116,25 @@ def _read_blobs(tree: WorkTree, commit: str, paths: Mapping[str, str]) -> dict[s
     return contents
 
 
-def _plain_files(tree: WorkTree, commit: str) -> dict[str, str]:
-    """The blob id of every plain file of a commit."""
-    entries = os.fsdecode(tree.git.ask("ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")[:-1]
-    split = (entry.split("\t", 1) for entry in entries)
-    return {path: facts.split()[2] for facts, path in split if facts.startswith("100")}
+def _entries(tree: WorkTree, commit: str) -> dict[str, tuple[str, str]]:
+    """Mode and id of everything in a commit that is no folder."""
+    lines = os.fsdecode(tree.git.ask("ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")[:-1]
+    found = {}
+    for facts, path in (line.split("\t", 1) for line in lines):
+        mode, _kind, id_ = facts.split()
+        found[path] = (mode, id_)
+    return found
+
+
+def _check_submodules(tree: WorkTree, path: str, entries: Mapping[str, tuple[str, str]]) -> None:
+    for place in (path, *map(str, PurePosixPath(path).parents)):
+        if entries.get(place, ("", ""))[0] == _SUBMODULE:
+            what = "is" if place == path else "is inside"
+            raise ProviderError(f"{path!r} in {tree.top} {what} the submodule {place}; name its folder as the checkout")
 
 
 _WHAT = {
     "tree": "a folder",
-    "commit": "a submodule",
-    "submodule": "a submodule",
     "symlink": "a symbolic link that leaves the repository",
     "dangling": "a symbolic link to something that does not exist",
     "loop": "a symbolic link that leads back to itself",

@@ -20,7 +20,6 @@ from fleet.provider import (
     Context,
     Credentials,
     Home,
-    Http,
     ImageReference,
     Limits,
     Login,
@@ -45,6 +44,7 @@ ROBOT = "robot"
 LOGIN = "login"
 """Not a kind that is planned: names an operator's own login, for one repository, where a secret is revealed."""
 PASSWORD = "password"  # noqa: S105 - the name of a field
+SECRET = "QUAY_PASSWORD"  # noqa: S105 - what repo2docker-action calls it
 
 _WRITES = frozenset({"write", "admin"})
 _QUAY_IO = "https://quay.io"
@@ -62,7 +62,7 @@ class Quay(Registry):
         super().__init__(name, settings, context)
         self._url = settings.url.rstrip("/")
         self._settings = settings
-        self._http = Http(context.spend)
+        self._http = context.http()
         self._api = Api(self._url, self._http, lambda: self._token)
         self._lock = threading.Lock()
         self._listed: dict[str, dict[str, Document]] = {}
@@ -89,10 +89,14 @@ class Quay(Registry):
         name = f"{self.host}/{full}"
         if self._settings.push is not None:
             ref = SecretRef(source=Address(self.name, LOGIN, full), field=PASSWORD)
-            return Home(name, (repository,), Login(self._settings.push.username, ref))
+            return Home(name, (repository,), Login(self._settings.push.username, ref, SECRET))
         robot = Address(self.name, ROBOT, f"{self._settings.namespace}+{image.name}")
         needed = Resource(robot, Robot(owner=self.context.fleet, repository=full), (repository.address,))
-        return Home(name, (repository, needed), Login(robot.name, SecretRef(source=robot, field=PASSWORD)))
+        return Home(name, (repository, needed), Login(robot.name, SecretRef(source=robot, field=PASSWORD), SECRET))
+
+    def together(self, address: Address) -> str:
+        """A repository and its robot are one group, so that it is never unclear whose a robot is."""
+        return "/".join(_split(address))
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes; a robot's includes its proof."""
@@ -118,7 +122,7 @@ class Quay(Registry):
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Make each repository or robot what it is to be; a robot is proved before it counts as done."""
-        for change in changes:
+        for change in sorted(changes, key=_turn):
             namespace, name = _split(change.address)
             match change.address.kind, change.after:
                 case "repository", None:
@@ -268,9 +272,9 @@ class Quay(Registry):
 
     def _token_of(self, robot: Document, address: Address) -> Secret:
         token = robot.get("token")
-        if not isinstance(token, str) or not token.strip():
+        if not isinstance(token, Secret):
             raise ProviderError(f"{self.host} does not show the token of the robot {address.name}")
-        return Secret(token)
+        return token
 
     def _prove(self, address: Address, token: Secret) -> None:
         namespace, short = _split(address)
@@ -286,6 +290,12 @@ class Quay(Registry):
             entry for name, entry in self._list(namespace).items() if name != short
         ]
         return min(others, key=lambda entry: bool(entry.get("is_public")), default=None)
+
+
+def _turn(change: Change) -> int:
+    """A repository is made before its robot, and forgotten after it: a robot without a mark is its repository's."""
+    is_robot = change.address.kind == ROBOT
+    return int(is_robot if change.after is not None else not is_robot)
 
 
 def _split(address: Address) -> tuple[str, str]:

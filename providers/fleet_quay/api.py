@@ -96,7 +96,7 @@ class Api:
         path = f"/organization/{namespace}/robots/{short}"
         answer = self._send(_Call("GET", path, f"see the robot {namespace}+{short}", namespace), 400, 404)
         if answer.status == 200:
-            return _object(answer)
+            return _robot(answer)
         if answer.status == 404 or _NO_SUCH_ROBOT in _said(answer).lower():
             return None
         raise ProviderError(f"{self._host} does not show the robot {namespace}+{short}: {_said(answer)}")
@@ -109,7 +109,7 @@ class Api:
             if "existing robot" in _said(answer).lower():
                 return None
             raise ProviderError(f"{self._host} does not take the robot {namespace}+{short}: {_said(answer)}")
-        return _object(answer)
+        return _robot(answer)
 
     def delete_robot(self, namespace: str, short: str) -> None:
         """Delete a robot, its token and its permissions; no error when it is gone."""
@@ -122,7 +122,9 @@ class Api:
         """The role of each user and robot on a repository; none for a repository that isn't there."""
         path = f"/repository/{namespace}/{name}/permissions/user/"
         answer = self._send(_Call("GET", path, f"see who may push to {namespace}/{name}", namespace), 404)
-        permissions = {} if answer.status == 404 else _object(answer).get("permissions") or {}
+        permissions = {} if answer.status == 404 else _object(answer).get("permissions")
+        if not isinstance(permissions, dict) or not all(isinstance(entry, dict) for entry in permissions.values()):
+            raise ProviderError(f"the answer has no permissions of {namespace}/{name}; is it a Quay?")
         return {user: str(entry.get("role")) for user, entry in permissions.items()}
 
     def grant(self, namespace: str, name: str, robot: str, role: str) -> None:
@@ -160,11 +162,13 @@ class Api:
         raise self._refusal(call, answer)
 
     def _ask(self, method: str, path: str, body: Document | None = None) -> Answer:
-        headers = {"authorization": f"Bearer {self._token().expose()}", "accept": "application/json"}
-        if body is not None:
-            headers["content-type"] = "application/json"
         content = None if body is None else json.dumps(body).encode()
-        return self._http.send(Ask(method, f"{self._url}/api/v1{path}", headers, content))
+        return self._http.send(Ask(method, f"{self._url}/api/v1{path}", self._headers(body is not None), content))
+
+    def _headers(self, has_body: bool) -> Mapping[str, str]:
+        """Made in the expression that sends them: no variable holds the token."""
+        kind = {"content-type": "application/json"} if has_body else {}
+        return {"authorization": f"Bearer {self._token().expose()}", "accept": "application/json", **kind}
 
     def _refusal(self, call: _Call, answer: Answer) -> Exception:
         said = _said(answer)
@@ -203,6 +207,13 @@ def _object(answer: Answer) -> Document:
     if not isinstance(document, dict):
         raise ProviderError(f"{answer.ask.host} sends JSON to {answer.ask} that is not an object; is it a Quay?")
     return document
+
+
+def _robot(answer: Answer) -> Document:
+    """A robot, its token as a Secret that nothing prints; None where it isn't shown."""
+    document = _object(answer)
+    token = document.get("token")
+    return {**document, "token": Secret(token) if isinstance(token, str) and token.strip() else None}
 
 
 def _entries(page: Document, key: str) -> list[Document]:

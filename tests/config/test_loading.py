@@ -133,6 +133,6 @@ def test_a_built_image_is_named_in_its_registry(tmp_path: Path, image: str, name
 
 def test_a_fleet_has_a_json_form(tmp_path: Path) -> None:
     document = loaded(tmp_path, EXAMPLE).fleet.model_dump(mode="json", by_alias=True)
-    assert document["registries"]["quay"]["settings"]["auth"]["token"]["env"] == "QUAY_TOKEN"
+    assert document["registries"]["quay"]["auth"]["token"]["env"] == "QUAY_TOKEN"
     assert document["templates"]["user-image"]["from"] == "builtin:user-image"
     assert document["hubs"]["climate-prod"]["hold"]["until"] == "2026-12-18"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,7 @@ def test_the_reference_links_to_sections_that_exist() -> None:
         re.sub(r"[^\w -]", "", line[3:].lower()).replace(" ", "-") for line in text.split("\n") if line[:3] == "## "
     }
     assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= headings
+
+
+def test_the_schema_in_the_docs_is_current() -> None:
+    assert json.loads((DOCS / "fleet.schema.json").read_text()) == schema()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import yaml
 
 from fleet.reference import ImageReference
 from fleet.values import Site, ValuesFile, edit, find_sites, is_encrypted, parse_values, read_site
+from fleet.values.merge import descend, layers_of
 from tests.corpus import FILES, SITES, hubs_of, real_fleet, sites_of, write_corpus
 
 REAL = real_fleet()
@@ -89,15 +90,32 @@ def test_all_sites_of_a_file_change_in_one_edit(fleet: Path) -> None:
         assert edit(file, before, edits) == one_by_one
 
 
-def test_one_line_serves_every_hub_that_inherits_it(tmp_path: Path) -> None:
-    hubs = hubs_of(write_corpus(tmp_path))
-    shared = ("config/clusters/colleges/common.values.yaml", "jupyterhub.singleuser.image")
-    served = [name for name, files in hubs.items() if shared in _default(files)]
-    assert served == ["colleges-east"]  # staging, north and west have their own say, south's profiles never use it
+@pytest.mark.parametrize(
+    ("cluster", "inherit", "served"),
+    [
+        # staging, north and west have their own say, south's profiles never use it
+        ("colleges", {"south", "east", "lake", "hill"}, {"east", "lake", "hill"}),
+        # tags has its own tag, lab's profiles all set their own image
+        ("campuses", {"staging", "hill", "lake", "lab"}, {"staging", "hill", "lake"}),
+    ],
+)
+def test_one_line_serves_every_hub_that_inherits_it_and_uses_it(
+    tmp_path: Path, cluster: str, inherit: set[str], served: set[str]
+) -> None:
+    found = _who_has(hubs_of(write_corpus(tmp_path)), f"config/clusters/{cluster}/common.values.yaml")
+    assert found == tuple({f"{cluster}-{name}" for name in names} for names in (inherit, served))
 
 
-def _default(files: Sequence[ValuesFile]) -> list[tuple[str, str]]:
-    return [(site.file, site.path) for site in find_sites(files).get("default", ())]
+def _who_has(hubs: Mapping[str, Sequence[ValuesFile]], common: str) -> tuple[set[str], set[str]]:
+    """The hubs whose merged default image has its tag from a file, and those that have a slot for it."""
+    inherit, served = set(), set()
+    for name, files in hubs.items():
+        tags = descend(layers_of(files), "jupyterhub", "singleuser", "image", "tag")
+        if tags and tags[0].file.name == common:
+            inherit.add(name)
+        if any(site.file == common for site in find_sites(files).get("default", ())):
+            served.add(name)
+    return inherit, served
 
 
 def test_encrypted_files_are_never_read(tmp_path: Path) -> None:
@@ -125,18 +143,58 @@ def test_a_python_script_in_a_chart_is_no_place_for_an_edit() -> None:
     assert after.endswith(b'tag: "v8"\n')
 
 
-@pytest.mark.skipif(REAL is None, reason="the counts of one real fleet; their meaning is tested above")
-def test_the_counts_of_the_real_fleet() -> None:
-    assert REAL is not None
-    hubs = {name: find_sites(files) for name, files in hubs_of(REAL).items()}
-    sites = {(s.file, s.path): s for slots in hubs.values() for found in slots.values() for s in found}
-    assert (len(hubs), len(sites), len({file for file, _ in sites})) == (171, 302, 72)
-    assert Counter(_form(site) for site in sites.values()) == {"A": 22, "B": 274, "C": 6}
-    common = "config/clusters/cloudbank/common.values.yaml"
-    assert sum(slots["default"][0].file == common for slots in hubs.values() if "default" in slots) == 71
+if REAL is not None:  # the counts and lines of one real fleet; what they mean is tested above on a generated one
+
+    def _test_the_counts_of_the_real_fleet() -> None:
+        assert REAL is not None
+        hubs = {name: find_sites(files) for name, files in hubs_of(REAL).items()}
+        sites = {(s.file, s.path): s for slots in hubs.values() for found in slots.values() for s in found}
+        assert (len(hubs), len(sites), len({file for file, _ in sites})) == (171, 302, 72)
+        assert Counter(_form(site) for site in sites.values()) == {"A": 22, "B": 274, "C": 6}
+        inherit, served = _who_has(hubs_of(REAL), "config/clusters/cloudbank/common.values.yaml")
+        assert (len(inherit), len(served), served < inherit) == (85, 71, True)
+
+    @pytest.mark.parametrize(
+        ("place", "tag", "line"),
+        [
+            ("cloudbank/toledo:6", "2026-08-01", "      tag: '2026-08-01'"),
+            ("cloudbank/common:21", "178819e05792", "      tag: '178819e05792'"),
+            ("cloudbank/common:21", "0123456789ab", "      tag: 0123456789ab"),
+            ("cloudbank/skyline:10", "0123456789ab", "      tag: 0123456789ab"),
+            ("awi-ciroh/prod:50", "new", "image: quay.io/2i2c/awi-ciroh-image:new"),
+            ("leap/daskhub-common:179", "new", "ml-notebook:new"),
+            ("neurohackademy/common:116", "new", "/hub-user-image:new"),
+            ("neurohackademy/common:122", "new", "/hub-user-image-gpu:new"),
+            ("nasa-cryo/common:146", "new", "ml-notebook:new"),
+            ("nasa-cryo/common:285", "new", "ml-notebook:new"),
+            ("hhmi/spyglass:96", "new", "tag: new"),
+            ("maap/prod:56", "new", "2i2c/pangeo:new"),
+            ("maap/prod:71", "new", "2i2c/pangeo:new"),
+            ("ucmerced/staging:14", "new", "jupyter-scipy-xarray:new"),
+            ("bnext-bio/prod:13", "new", "tag: new"),
+            ("temple/common-teaching:5", "new", "tag: new"),
+            ("temple/common-non-teaching:24", "new", "laserchemist/datascience:new"),
+        ],
+    )
+    def _test_a_hard_place_of_the_real_fleet_changes_as_a_person_would_change_it(
+        place: str, tag: str, line: str
+    ) -> None:
+        assert REAL is not None
+        name, _, number = place.partition(":")
+        file = f"config/clusters/{name}.values.yaml"
+        (site,) = [site for site in sites_of(REAL).values() if (site.file, site.line) == (file, int(number))]
+        before = (REAL / file).read_bytes()
+        after = edit(file, before, {site.path: site.reference._replace(tag=tag)})
+        assert _changed_lines(before, after) == [int(number)]
+        assert after.splitlines()[int(number) - 1].decode().endswith(line)
 
 
 def _form(site: Site) -> str:
     if site.path.endswith("singleuser.image"):
         return "A"
     return "B" if ".choices" in site.path else "C"
+
+
+if REAL is not None:  # of one real fleet; what these mean is tested above on a generated one
+    test_the_counts_of_the_real_fleet = _test_the_counts_of_the_real_fleet
+    test_a_hard_place_of_the_real_fleet = _test_a_hard_place_of_the_real_fleet_changes_as_a_person_would_change_it

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fleet.errors import InputError
@@ -9,6 +7,8 @@ from fleet.reference import ImageReference
 from fleet.values import edit, find_sites, is_encrypted, parse_values
 from fleet.values.document import MAX_BYTES
 from tests.values.hub import slots
+
+pytestmark = pytest.mark.timeout(20)  # a hostile file must not hang; each of these takes milliseconds
 
 
 def _refusal(data: bytes) -> str:
@@ -45,9 +45,7 @@ def test_a_file_that_says_nothing_has_no_sites(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"a: " + b"[" * 100_000, b"a:\n" + b"- " * 100_000, b"{a: " * 100_000])
 def test_absurd_nesting_is_refused_at_once(data: bytes) -> None:
-    started = time.perf_counter()
     assert "nests more than 200 levels deep" in _refusal(data)
-    assert time.perf_counter() - started < 1
 
 
 def _tower(key: str) -> str:
@@ -59,17 +57,13 @@ def _tower(key: str) -> str:
 
 def test_an_alias_bomb_is_read_and_edited_as_the_small_file_that_it_is() -> None:
     data = f"{_tower('k')}singleuser: {{image: {{name: a/b, tag: v1}}}}\n".encode()
-    started = time.perf_counter()
     assert edit("f.yaml", data, {"singleuser.image": ImageReference("a/b", "v2")}) == data.replace(b"v1", b"v2")
-    assert time.perf_counter() - started < 1
 
 
 def test_a_bomb_of_merge_keys_takes_linear_time() -> None:
     levels = ["l0: &l0 {a: 1}"]
     levels += [f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 9)}]}}" for n in range(1, 30)]
-    started = time.perf_counter()
     assert slots("\n".join([*levels, "singleuser: {image: {<<: *l29, name: a/b, tag: v1}}"]))
-    assert time.perf_counter() - started < 1
 
 
 def test_a_mapping_that_contains_itself_does_not_hang() -> None:
@@ -115,14 +109,3 @@ def test_lines_are_those_of_git_whatever_yaml_takes_for_a_line_break() -> None:
     data = "# a\u2028# b\x85# c\r\nsingleuser:\r\n  image: {name: a/b, tag: v1}\r\n".encode()
     (site,) = find_sites([parse_values("f.yaml", data)])["default"]
     assert site.line == 3
-
-
-def test_many_small_files_are_read_quickly() -> None:
-    choices = "".join(f"            c{n}: {{kubespawner_override: {{image: a/b:v{n}}}}}\n" for n in range(5))
-    text = f"singleuser:\n  profileList:\n  - slug: x\n    profile_options:\n      image:\n        choices:\n{choices}"
-    data = (text + "hub:\n  a: 1\n  b: 2\n" * 1 + "# c\n" * 11).encode()
-    assert data.count(b"\n") == 25
-    started = time.process_time()
-    found = [find_sites([parse_values(f"{n}.yaml", data)]) for n in range(2000)]
-    assert sum(len(slots) for slots in found) == 2000 * 10
-    assert time.process_time() - started < 1.5  # about 0.3 s on two slow cores; the rest is for a busy machine

@@ -90,6 +90,25 @@ def test_a_tag_alone_is_edited_in_a_file_without_the_name() -> None:
     assert edit("f.yaml", data, {PATH: ImageReference("a/b", "v2")}) == b"singleuser: {image: {tag: v2}}"
 
 
+def test_a_tag_alone_is_edited_by_a_reference_without_a_name() -> None:
+    data = b"singleuser:\n  image:\n    tag: '4.3' # a/b\n"
+    assert read_site(parse_values("f.yaml", data), PATH) == ImageReference("", "4.3")
+    assert edit("f.yaml", data, {PATH: ImageReference("", "4.4")}) == data.replace(b"4.3", b"4.4")
+    assert edit("f.yaml", data, {PATH: ImageReference("", "4.3")}) == data
+
+
+@pytest.mark.parametrize("data", [b"singleuser: {image: {name: a/b, tag: v1}}", b"singleuser: {image: a/b:v1}"])
+def test_a_reference_without_a_name_does_not_fit_a_site_with_one(data: bytes) -> None:
+    with pytest.raises(InputError, match="is not an image reference"):
+        edit("f.yaml", data, {PATH: ImageReference("", "v2")})
+
+
+@pytest.mark.parametrize("wanted", [ImageReference("", "no tag"), ImageReference("", "v2", DIGEST)])
+def test_what_is_no_tag_is_never_written_alone(wanted: ImageReference) -> None:
+    with pytest.raises(InputError):
+        edit("f.yaml", b"singleuser: {image: {tag: v1}}", {PATH: wanted})
+
+
 def test_a_digest_fits_a_string_and_no_map() -> None:
     wanted = {PATH: ImageReference("a/b", "v2", DIGEST)}
     assert edit("f.yaml", b"singleuser: {image: a/b:v1}", wanted).decode() == f"singleuser: {{image: a/b:v2@{DIGEST}}}"
@@ -148,7 +167,7 @@ def test_an_edit_in_one_profile_leaves_the_others_of_the_same_image() -> None:
         ("a: new\nb: changed\n", "line 2 changes too"),
         ("a: other\nb: old\n", "line 1 does not read as 'new'"),
         ("a: new\nb: old\nc: 1\n", "other nodes"),
-        ("a: [new\nb: old\n", "is not YAML"),
+        ('a: "new\nb: old\n', "is not YAML"),
         ("a: &x new\nb: old\n", "line 1 does not read as 'new'"),
     ],
 )

@@ -20,7 +20,9 @@ TAGS = st.one_of(
 )
 NAMES = st.sampled_from(["a/b", "quay.io/pangeo/base-notebook", "docker.io/x/y", "host.example.org:5000/z", "busybox"])
 COMMENTS = st.sampled_from(["", " # é: {x}", "   # tag: a/b:v1 🐍", " #"])
-_GO = re.compile(r"0b|0o|0x|[yYnN]$|[0-9_]+(?:[eE][-+]?[0-9_]+)?$|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$")
+_GO = re.compile(
+    r"0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[yYnN]|[0-9][0-9_]*(?:[eE][-+]?[0-9_]+)?|[0-9]{4}(?:-[0-9]{1,2}){2}"
+)
 """What Helm's Go parser takes for a number, a boolean or a date beyond those two."""
 NOISE = st.sampled_from(["", "  # a comment: [", "\n", "# 大きさ", "x{n}: {{a: 1, b: [2, 3]}}", 'y{n}: "a \\" b"'])
 QUOTES = st.sampled_from(["", "'", '"'])
@@ -48,7 +50,7 @@ def _plain_is_a_string(text: str) -> bool:
     """By two other readers than the one under test."""
     document = f"[{text}]"
     others = [yaml.safe_load(document), YAML(typ="safe", pure=True).load(document)]
-    return others == [[text], [text]] and not _GO.match(text)
+    return others == [[text], [text]] and not _GO.fullmatch(text)
 
 
 @st.composite

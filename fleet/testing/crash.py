@@ -1,4 +1,4 @@
-"""Kills a real process before each of its steps that change something.
+"""Kills a real process before each of its steps that change something, or when a service sees it write.
 
 A step is an audit event (PEP 578) of a child process that writes: a file opened for writing, a rename, a removal, a
 folder made, a program started. The child kills itself with SIGKILL before the n-th of them acts, so no cleanup of any
@@ -77,13 +77,30 @@ def run_in_group(target: Callable[[], object]) -> End:
     return _run(target, writes, None, group=True)
 
 
-def _run(target: Callable[[], object], step: Step, at: int | None, *, group: bool) -> End:
+def run_armed(target: Callable[[], object], arm: Callable[[int], object]) -> End:
+    """Run `target` in a child; before it starts, `arm` is given its process id, so that something else can kill it."""
+    return _run(target, writes, None, group=False, arm=arm)
+
+
+def _run(
+    target: Callable[[], object],
+    step: Step,
+    at: int | None,
+    *,
+    group: bool,
+    arm: Callable[[int], object] = lambda pid: None,
+) -> End:
     reading, writing = os.pipe()
+    held, release = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
+        os.close(release)
+        os.read(held, 1)
         _be_the_child(target, step, at, writing, group=group)
-    os.close(writing)
+    arm(child)
+    for descriptor in (writing, held, release):
+        os.close(descriptor)
     with os.fdopen(reading, "rb") as told:
         steps = len(told.read())
     _, status = os.waitpid(child, 0)

@@ -1,0 +1,127 @@
+"""What registries keep: tags are looked up and never guessed, and a login is proved before it is handed out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from fleet.errors import FleetError
+from fleet.http import PATIENT
+from fleet.provider import Credentials, Home, ImageReference, OciClient, Registry, Secret
+from fleet.sandbox.http import Fault, Response
+from fleet.services import Workshop
+from fleet.testing.faults import HANG
+from fleet.testing.running import IMAGE, IMPATIENT, NEIGHBOUR, Rig, refusal, rig_of
+from fleet.testing.subject import NAME, Subject
+
+TAG, ABSENT = "2026.01.30", "2026.01.31"
+
+
+def tags_are_looked_up(subject: type[Subject]) -> None:
+    """A tag means its digest; one that is not there, or in a repository that is not there, means nothing."""
+    with rig_of(subject) as rig:
+        name, digest = _published(rig)
+        tag, absent = ImageReference(name, TAG), ImageReference(name, ABSENT)
+        nowhere = ImageReference(f"{name}-nowhere", TAG)
+        found = _registry(rig.workshop()).resolve([tag, absent, nowhere])
+        assert dict(found) == {tag: digest}, f"resolve answers {found}"
+
+
+def trouble_is_no_missing_tag(subject: type[Subject]) -> None:
+    """A registry that cannot be asked is an error, and never a tag that does not exist."""
+    with rig_of(subject) as rig:
+        name, digest = _published(rig)
+        tag = ImageReference(name, TAG)
+        for fault in (
+            Fault("drop"),
+            HANG,
+            Fault("status", response=Response(503)),
+            Fault("status", response=_THROTTLED),
+        ):
+            rig.timeouts = IMPATIENT if fault.kind == "hang" else PATIENT
+            rig.server.faults.append(replace(fault, times=None, seen=0))
+            try:
+                found = dict(_registry(rig.workshop()).resolve([tag]))
+            except FleetError:
+                found = {tag: digest}
+            rig.server.faults.clear()
+            assert found == {tag: digest}, f"a registry in trouble ({fault.kind}) is said to have no such tag"
+
+
+_THROTTLED = Response(429, b"", {"retry-after": "1"})
+
+
+def login_is_revealed_and_works_for_its_own_image_only(subject: type[Subject]) -> None:
+    """The password of an image's login pushes to that image, is no other image's business, and prints as nothing."""
+    with rig_of(subject) as rig:
+        rig.wants(NEIGHBOUR, IMAGE)
+        rig.apply_well()
+        workshop = rig.workshop()
+        home, other = _home(rig, IMAGE), _home(rig, NEIGHBOUR)
+        secret = _reveal(workshop, home)
+        assert home.login is not None
+        assert secret.expose().strip(), "an empty password is revealed"
+        assert secret.expose() not in repr((secret, home, workshop[NAME])), "the password is in a repr"
+        login = Credentials(home.login.username, secret)
+        client = OciClient(rig.server.url, workshop[NAME].context.http())
+        client.prove_push(home.name.partition("/")[2], login)
+        if "neighbour" not in subject.without:
+            granted = client.granted(other.name.partition("/")[2], login)
+            assert granted is not None, "nobody can tell what the login may do elsewhere"
+            assert granted <= {"pull"}, f"the login of {IMAGE} may {' and '.join(sorted(granted))} on {NEIGHBOUR}"
+
+
+def useless_login_is_not_revealed(subject: type[Subject]) -> None:
+    """A login that may not push is refused with a sentence before anybody is given its password."""
+    with rig_of(subject) as rig:
+        rig.wants(NEIGHBOUR, IMAGE)
+        rig.apply_well()
+        secret = _reveal(rig.workshop(), _home(rig, IMAGE)).expose()
+        rig.subject.disarm(IMAGE)
+        sentence = refusal(partial(_reveal, rig.workshop(), _home(rig, IMAGE)))
+        assert sentence, "a password that cannot push is handed out"
+        assert secret not in sentence, "the password is in the message"
+
+
+def expired_login_reveals_nothing(subject: type[Subject]) -> None:
+    """Where the login of fleet.yaml is dead, nothing is revealed, and the sentence holds no secret."""
+    with rig_of(subject) as rig:
+        rig.wants(NEIGHBOUR, IMAGE)
+        rig.apply_well()
+        rig.subject.expire()
+        sentence = refusal(partial(_reveal, rig.workshop(), _home(rig, IMAGE)))
+        assert sentence, "a dead login reveals a password"
+        assert not any(value in sentence for value in subject.environment.values()), "a secret is in the message"
+
+
+def _registry(workshop: Workshop) -> Registry:
+    provider = workshop[NAME]
+    assert isinstance(provider, Registry)
+    return provider
+
+
+def _home(rig: Rig, image: str) -> Home:
+    rig.wants(image)
+    (home,) = rig.homes()
+    return home
+
+
+def _published(rig: Rig) -> tuple[str, str]:
+    rig.wants(IMAGE)
+    rig.apply_well()
+    name = _home(rig, IMAGE).name
+    return name, rig.subject.publish(name, TAG)
+
+
+def _reveal(workshop: Workshop, home: Home) -> Secret:
+    assert home.login is not None, "the image has no login: say in `without` why there is no `login`"
+    return workshop.reveal(home.login.password)
+
+
+RULES = {
+    "tags are looked up": (tags_are_looked_up, ("registry", "publish")),
+    "trouble is no missing tag": (trouble_is_no_missing_tag, ("registry", "publish")),
+    "a login works for its own image": (login_is_revealed_and_works_for_its_own_image_only, ("registry", "login")),
+    "a login that may not push is not revealed": (useless_login_is_not_revealed, ("registry", "login", "disarm")),
+    "a dead login reveals nothing": (expired_login_reveals_nothing, ("registry", "login", "expire")),
+}

@@ -1,0 +1,87 @@
+"""`newest-build`: the tag that an image's newest green build gave, or the build that this plan starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from fleet.builds import WORKFLOW, Built, build_address, newest_success
+from fleet.config import NEWEST_BUILD, BuiltImage, Fleet, Loaded
+from fleet.diagnostics import Diagnostic
+from fleet.images import Homes
+from fleet.model import Address, Change, Unknown
+from fleet.provider import Build
+from fleet.services import Workshop
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """What `newest-build` means now for each image that is followed so, the builds to wait for, and what to say.
+
+    `newer` holds, for each image, the tags of commits after the one that is followed: no slot is moved back from them.
+    """
+
+    tags: Mapping[str, str | Unknown] = field(default_factory=dict)
+    newer: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    builds: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    wrong: tuple[Diagnostic, ...] = ()
+
+
+def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Workshop, *, refresh: bool) -> Tracks:
+    """Find out, with two requests for each image that a slot follows by its builds."""
+    fleet = loaded.fleet
+    awaited = dict(_awaited(fleet, homes, changes, workshop))
+    tags: dict[str, str | Unknown] = {key: Unknown(build_of=change.address.name) for key, change in awaited.items()}
+    newer: dict[str, frozenset[str]] = {}
+    notes: list[str] = []
+    wrong: list[Diagnostic] = []
+    for key, where in _followed(fleet).items():
+        image = fleet.images[key]
+        if key in tags or not refresh or not isinstance(image, BuiltImage) or image.repository is None:
+            continue
+        host = workshop.code_host(fleet.code_host_of(image.repository) or "")
+        repository = image.repository
+        builds = workshop.pace.repeat(host.limits, partial(host.builds, repository, WORKFLOW))
+        found = newest_success(builds)
+        if found is None:
+            latest = f"; the newest is {builds[0].status} ({builds[0].url})" if builds and builds[0].url else ""
+            wrong.append(loaded.source.diagnostic(where, f"{repository} has no green build to follow{latest}"))
+            continue
+        before = builds[: builds.index(found)]
+        tags[key], newer[key] = found.tag, frozenset(build.tag for build in before)
+        notes.extend(_running(repository, before))
+    return Tracks(tags, newer, tuple(awaited.values()), tuple(notes), tuple(wrong))
+
+
+def _running(repository: str, builds: Sequence[Build]) -> Iterator[str]:
+    for build in builds:
+        if build.status == "running":
+            yield f"Notice: a newer build of {repository} is running: {build.url}."
+
+
+def _followed(fleet: Fleet) -> dict[str, tuple[str, ...]]:
+    """The images that a slot follows by their builds, and where the first of these slots says so."""
+    found: dict[str, tuple[str, ...]] = {}
+    for hub, entry in fleet.hubs.items():
+        for name, slot in entry.slots.items():
+            if slot.track == NEWEST_BUILD:
+                found.setdefault(slot.image, ("hubs", hub, "slots", name, "track"))
+    return found
+
+
+def _awaited(fleet: Fleet, homes: Homes, changes: Sequence[Change], workshop: Workshop) -> Iterator[tuple[str, Change]]:
+    """The builds that this plan starts, or that a killed run was waiting for."""
+    written = {change.address for change in changes if change.after is not None}
+    for key, resources in homes.sources.items():
+        image = fleet.images[key]
+        assert isinstance(image, BuiltImage)
+        assert image.repository is not None
+        files = resources[-1].address
+        address = build_address(image.repository)
+        if files.kind != "files" or not (files in written or address in workshop.begun):
+            continue
+        needs: tuple[Address, ...] = (files,) if files in written else ()
+        wanted = Built(image=homes.names[key], host=files.provider)
+        yield key, Change(address, None, wanted, needs=needs, group=str(address))

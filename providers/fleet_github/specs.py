@@ -1,0 +1,106 @@
+"""What fleet makes on GitHub: a repository, its secrets, and the files that fleet keeps up to date in it."""
+
+from __future__ import annotations
+
+import re
+
+from fleet.provider import Frozen, Objection, Owned, ProviderError, SecretRef, Spec
+
+REPOSITORY, SECRET, FILES = "repository", "secret", "files"
+
+TOPIC = "fleet-"
+"""Begins the topic that marks a repository; the fleet's name follows."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
+
+
+class First(Frozen):
+    """First content: a template repository, or files by the ids of their contents."""
+
+    template: str | None = None
+    seed: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
+
+
+class Repository(Owned):
+    """A repository. `first` says how it begins, which nobody can read afterwards, so it is not compared."""
+
+    description: str = ""
+    visibility: str = "public"
+    archived: bool = False
+    first: First | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Repository) and self._compared() == other._compared()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _compared(self) -> dict[str, object]:
+        return self.model_dump(exclude={"first"})
+
+
+class ActionsSecret(Spec):
+    """A secret: where its value came from, as far as fleet knows. `source` is empty for one that fleet did not store.
+
+    A secret of unknown origin is left as it is, and so equal to any that is wanted without `replace`.
+    """
+
+    source: SecretRef | None = None
+    changed: bool = False
+    replace: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActionsSecret):
+            return False
+        if self._is_unknown() or other._is_unknown():
+            return not (self.replace or other.replace)
+        return (self.source, self.changed) == (other.source, other.changed)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _is_unknown(self) -> bool:
+        return self.source is None and not self.changed
+
+
+class ManagedFiles(Spec):
+    """The git blob id of each file that fleet keeps up to date; `edited` says who changed which of them by hand."""
+
+    files: dict[str, str]
+    edited: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
+    overwrite: bool = False
+
+    def objection(self, standing: Spec | None) -> Objection | None:
+        """A file that somebody edited by hand is replaced only where the template says so."""
+        if self.overwrite or not isinstance(standing, ManagedFiles):
+            return None
+        edits = {path: who for path, who in standing.edited.items() if standing.files.get(path) != self.files.get(path)}
+        if not edits:
+            return None
+        told = ", ".join(f"{path} was edited by {who}" for path, who in sorted(edits.items()))
+        return Objection(
+            f"is not as fleet wrote it: {told}",
+            "Bring the edit into the template or undo it, or write `on_edit: overwrite` at the template.",
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ManagedFiles) and self.files == other.files
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def check_repository_name(repository: str) -> None:
+    """Raise ValueError for a name that GitHub won't take."""
+    owner, _, name = repository.partition("/")
+    if not (_NAME.fullmatch(owner) and _NAME.fullmatch(name)) or name in (".", "..") or name.endswith(".git"):
+        raise ValueError(f"GitHub takes no repository {repository!r}: write owner/name with letters, digits and . _ -")
+
+
+def split_secret(name: str) -> tuple[str, str]:
+    """Repository and name of a secret's address."""
+    repository, _, secret = name.rpartition("/")
+    return repository, secret
+
+
+def foreign(owner: str | None, fleet: str, what: str) -> None:
+    """Raise ProviderError when something carries another fleet's marker."""
+    if owner not in (None, fleet):
+        raise ProviderError(f"{what} belongs to the fleet {owner}: take it out of that fleet's file first")

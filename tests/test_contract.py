@@ -1,0 +1,109 @@
+"""Every provider keeps the contract, and one that is installed without a row here is found out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from importlib import metadata
+
+import pytest
+
+from fleet import plugins
+from fleet.testing import CRASH_POINTS, Case, Subject, cases
+from tests.conftest import DOES_NOT_APPLY
+from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+
+SUBJECTS: Mapping[str, type[Subject]] = {
+    "quay": QuaySubject,
+    "quay with an own login": OwnLoginQuaySubject,
+    "oci": OciSubject,
+    "checkout": CheckoutSubject,
+    "github": GitHubSubject,
+}
+
+CASES = {f"{row}: {case.name}": case for row, subject in SUBJECTS.items() for case in cases(subject)}
+APPLYING = {name: case for name, case in CASES.items() if not case.does_not_apply}
+
+OF_THINGS = [
+    "a connection lost after the service acted",
+    "a connection lost before the service acted",
+    "a login that dies on the way",
+    "a missing right is named",
+    "a second plan is empty",
+    "a service that hangs after it acted",
+    "a service that hangs before it acts",
+    "an answer of 503 passes",
+    "an answer of garbage passes",
+    "an answer that breaks off passes",
+    "an expired login is said and nothing written",
+    "apply works from any state",
+    "asked too often, it waits and goes on",
+    "forgetting takes marker and credential only",
+    "killed at every write of adopting",
+    "killed at every write of changing",
+    "killed at every write of forgetting",
+    "killed at every write of forgetting what was adopted",
+    "killed at every write of making an image",
+    "killed at every write of making several images at once",
+    "lasting trouble ends in a sentence",
+    "nonsense is not taken for an answer",
+    "reads are batched",
+    "what another fleet owns is refused",
+    "what exists is adopted",
+]
+OF_CODE_HOSTS = [
+    "a commit lands whole",
+    "a moved branch is a conflict",
+    "files are of one commit",
+    "killed at every step of a commit",
+    "of two writers one wins",
+    "recovering nothing changes nothing",
+]
+OF_REGISTRIES = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "a login works for its own image",
+    "tags are looked up",
+    "trouble is no missing tag",
+]
+
+WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
+    "quay": {"it is no code host": OF_CODE_HOSTS},
+    "quay with an own login": {"it is no code host": OF_CODE_HOSTS},
+    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "checkout": {
+        "it is no registry": OF_REGISTRIES,
+        "it makes no requests": ["opening a provider asks nobody"],
+        "it makes nothing": OF_THINGS,
+    },
+    "github": {"it is no registry": OF_REGISTRIES},
+}
+"""The cases that do not apply to each provider, by the reason."""
+
+
+@pytest.mark.parametrize("case", APPLYING.values(), ids=APPLYING.keys())
+def test_contract(case: Case, record_property: Callable[[str, object], None]) -> None:
+    record_property(CRASH_POINTS, case.run())
+
+
+@pytest.mark.parametrize("row", SUBJECTS)
+def test_what_does_not_apply_is_known(row: str, record_property: Callable[[str, object], None]) -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for case in cases(SUBJECTS[row]):
+        if case.does_not_apply:
+            found[case.does_not_apply].append(case.name)
+    assert {reason: sorted(names) for reason, names in found.items()} == WITHOUT[row]
+    for reason, names in found.items():
+        record_property(DOES_NOT_APPLY, f"{row} ({reason}): {', '.join(sorted(names))}")
+
+
+def test_every_installed_provider_has_a_row() -> None:
+    entries = [
+        entry
+        for group in (plugins.GROUP, plugins.LOCAL_GROUP)
+        for entry in metadata.entry_points(group=group)
+        if entry.dist is not None and entry.dist.name == "hubfleet"
+    ]
+    rows = {subject.provider() for subject in SUBJECTS.values()}
+    assert entries
+    assert [entry.name for entry in entries if entry.load() not in rows] == []

@@ -1,0 +1,225 @@
+"""From a template to a tag in a hub's values: GitHub, Quay and Actions of the sandbox, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet.cli import main
+from fleet.errors import ExitCode
+from fleet.sandbox.github import Sandbox, serve_github
+from fleet.sandbox.github.objects import find, read_commit
+from fleet.sandbox.http import Fault
+from fleet.sandbox.quay import RunningQuay, serve_quay
+from fleet.testing.crash import CRASH_POINTS
+from tests.github_judge import Judge
+from tests.little_fleet import LittleFleet
+
+SOURCE = "example-org/climate-image"
+TEMPLATE = "example-org/image-template"
+
+
+class WholeFleet:
+    """One image, built from a template, that one hub of a local checkout follows by its newest build."""
+
+    def __init__(self, little: LittleFleet, github: Sandbox, quay: RunningQuay) -> None:
+        self.little, self.github, self.quay = little, github, quay
+        self.image = f"{quay.registry_host}/example/climate-image"
+        little.write_files(
+            {"three.yaml": f"jupyterhub:\n  singleuser:\n    image: {{name: {self.image}, tag: none}}\n"}
+        )
+        little.commit("A hub that waits for its image")
+        token = {"token": {"env": "GITHUB_TOKEN"}}
+        quay_token = {"token": {"env": "QUAY_TOKEN"}}
+        self.document: dict[str, Any] = {
+            "version": 1,
+            "name": "example",
+            "code_hosts": {"github": {"type": "github", "base_url": github.url, "auth": token}},
+            "registries": {"quay": {"type": "quay", "url": quay.url, "namespace": "example", "auth": quay_token}},
+            "templates": {"user-image": {"from": "builtin:user-image", "seed": ["environment.yml", "README.md"]}},
+            "images": {"climate": {"repository": SOURCE, "template": "user-image", "registry": "quay"}},
+            "hubs": {
+                "three": {
+                    "url": "https://three.example.org",
+                    "values": {"path": "infrastructure", "files": ["three.yaml"]},
+                    "slots": {"default": {"image": "climate", "track": "newest-build"}},
+                }
+            },
+        }
+        self.save()
+
+    def save(self) -> None:
+        """Write fleet.yaml from the document."""
+        Path("fleet.yaml").write_text(yaml.safe_dump(self.document, sort_keys=False))
+
+    @property
+    def head(self) -> str:
+        """The source repository's newest commit."""
+        head = self.github.state.repository(SOURCE).head
+        assert head is not None
+        return head
+
+    @property
+    def tags(self) -> set[str]:
+        """The tags that the registry holds."""
+        return set(self.quay.quay.tags("example/climate-image"))
+
+
+@pytest.fixture
+def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeFleet]:
+    """The fleet with nothing made yet; every exchange with GitHub is judged by GitHub's published descriptions."""
+    with serve_github(tmp_path / "github") as github, serve_quay() as quay:
+        judge = Judge(github.loopback.service)
+        github.loopback.service = judge
+        github.state.create_user("ada")
+        github.state.create_organization("example-org", admins=["ada"])
+        monkeypatch.setenv("GITHUB_TOKEN", github.state.create_token("ada"))
+        monkeypatch.setenv("QUAY_TOKEN", quay.token)
+        yield WholeFleet(little, github, quay)
+    assert judge.disagreements == []
+
+
+def test_everything_is_made_built_and_rolled_out_and_then_there_is_nothing_to_do(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.CHANGES
+    shown = capsys.readouterr().out
+    assert "(known after the build)" in shown
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    tag = whole.head[:12]
+    assert tag in whole.tags
+    assert f"tag: {tag}" in whole.little.at_head("three.yaml") or f"tag: '{tag}'" in whole.little.at_head("three.yaml")
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+    assert "No changes." in capsys.readouterr().out
+
+
+def test_a_change_of_the_image_is_built_and_the_hub_follows(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    whole.github.commit(SOURCE, {"environment.yml": "dependencies: [python=3.12, numpy]\n"})
+    whole.github.actions.wait(20)
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.CHANGES
+    assert whole.head[:12] in capsys.readouterr().out
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    assert whole.head[:12] in whole.little.at_head("three.yaml")
+
+
+def test_a_template_repository_gives_first_content(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.github.state.create_repository(TEMPLATE, {"environment.yml": "dependencies: [r-base]\n"}, is_template=True)
+    whole.document["templates"]["user-image"] = {"from": TEMPLATE}
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert whole.head[:12] in whole.tags
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+
+def test_a_red_build_is_reported_with_its_step_and_its_link_and_no_hub_moves(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.settings.builds = "fail"
+    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    out = capsys.readouterr().out
+    assert "ended as failure at the step" in out
+    assert "/actions/runs/" in out
+    assert "tag: none" in whole.little.at_head("three.yaml")
+
+
+def test_a_green_build_without_its_tag_moves_no_hub(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.github.state.settings.builds = "green"
+    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    assert "is green, but" in capsys.readouterr().out
+    assert "tag: none" in whole.little.at_head("three.yaml")
+
+
+def test_the_secret_that_github_stores_is_the_robots_and_stands_nowhere_else(whole: WholeFleet) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    robot = whole.quay.state.robots["example+climate-image"]["token"]
+    stored = whole.github.state.repository(SOURCE).secrets["QUAY_PASSWORD"]
+    assert robot in str(vars(stored) if hasattr(stored, "__dict__") else [getattr(stored, s) for s in stored.__slots__])
+    for path in Path(".fleet").rglob("*"):
+        assert path.is_dir() or robot.encode() not in path.read_bytes()
+
+
+def test_a_managed_file_edited_by_hand_is_refused_with_its_author_unless_the_template_overwrites_it(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    build = ".github/workflows/build.yaml"
+    ours = file_of(whole, build)
+    whole.github.commit(SOURCE, {build: "# mine\n" + ours}, "by hand [skip ci]")
+    edited = whole.head
+    capsys.readouterr()
+    assert main(["apply", "-auto-approve"]) == ExitCode.ERROR
+    author = read_commit(whole.github.state.store, edited).author.name
+    said = capsys.readouterr().err
+    assert f"{build} was edited by {author}" in " ".join(said.split())
+    assert "fleet.yaml:" in said
+    assert whole.head == edited
+    whole.document["templates"]["user-image"]["on_edit"] = "overwrite"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    assert file_of(whole, build) == ours
+
+
+def test_a_workflow_update_does_not_rebuild(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.document["templates"]["user-image"]["on_edit"] = "overwrite"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    build = ".github/workflows/build.yaml"
+    runs = len(whole.github.state.repository(SOURCE).runs)
+    whole.github.commit(SOURCE, {build: "# a comment of somebody\n" + file_of(whole, build)}, "by hand [skip ci]")
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert len(whole.github.state.repository(SOURCE).runs) == runs
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+
+def file_of(whole: WholeFleet, path: str) -> str:
+    store = whole.github.state.store
+    entry = find(store, read_commit(store, whole.head).tree, path)
+    assert entry is not None
+    blob = store.read(entry.oid)
+    assert blob is not None
+    return blob.data.decode()
+
+
+WAITING_APPLY = "input(); from fleet.cli import main; raise SystemExit(main(['apply', '-auto-approve']))"
+
+
+KILLS = [("github", nth) for nth in range(1, 9)] + [("quay", nth) for nth in range(1, 6)]
+"""Writes by fleet itself: those to Quay that follow are a build's, and cutting them makes the build red."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("service", "nth"), KILLS)
+def test_killed_at_a_write_and_run_again_the_end_is_the_same(
+    whole: WholeFleet, service: str, nth: int, when: Any, capsys: pytest.CaptureFixture[str], record_property: Any
+) -> None:
+    loopback = whole.github.loopback if service == "github" else whole.quay.loopback
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING_APPLY],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,
+    )  # fmt: skip
+    writes = r"(?!/graphql).*" if service == "github" else ".*"
+    loopback.faults[:] = [Fault("kill", "write", writes, nth=nth, when=when, pid=lambda: process.pid)]
+    process.communicate(b"\n")
+    loopback.faults.clear()
+    assert process.returncode in (-signal.SIGKILL, 0)
+    whole.github.actions.wait(20)
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+    assert list(whole.quay.state.robots) == ["example+climate-image"]
+    state = json.loads(Path(".fleet/state.json").read_text())
+    assert state["begun"] == {}
+    tag = whole.little.at_head("three.yaml").partition("tag: ")[2].strip(" '}\n")
+    assert tag in whole.tags
+    record_property(CRASH_POINTS, int(process.returncode == -signal.SIGKILL))
