@@ -134,7 +134,7 @@ class Workshop:
 
     def _make(self, name: str) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name), self.receipts.get, self.intend, self.unfinished)
+            return Values(self.host, self._context(name), self.intend, self.unfinished)
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == CHECKOUT:
