@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from fleet.cli import main
 from fleet.errors import ExitCode
-from fleet.sandbox.http import Loopback
+from fleet.sandbox.http import Fault, Loopback
 from fleet.sandbox.hub.configurator import Configurator
+from fleet.testing.crash import run_armed
 from tests.little_fleet import LittleFleet
 
 AT = "configurator/old:image:default"
 
 
 @pytest.fixture
-def data(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The little fleet with a fourth hub, `old`, and the file that its configurator keeps."""
+def served(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """The little fleet with a fourth hub, `old`, and the configurator of that hub."""
     monkeypatch.setenv("OLD_TOKEN", "admin-token")
     who = {"admin-token": {"admin": True, "scopes": ["access:services"]}}
     file = tmp_path / "configurator.json"
@@ -31,7 +33,13 @@ def data(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         }
         little.track("aaaaaaaaaaaa", "old")
         file.write_text(json.dumps({"z2jh.default_interface": "/lab", "z2jh.image": f"{little.climate}:aaaaaaaaaaaa"}))
-        yield file
+        yield served
+
+
+@pytest.fixture
+def data(served: Loopback, tmp_path: Path) -> Path:
+    """The file that the configurator keeps."""
+    return tmp_path / "configurator.json"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -111,3 +119,23 @@ def test_one_hub_that_fails_leaves_the_others_alone(
     assert "does not know the token" in out
     assert "tag: bbbbbbbbbbbb" in little.at_head("three.yaml")
     assert json.loads(data.read_text())["z2jh.image"] == f"{little.climate}:aaaaaaaaaaaa"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_its_write_the_next_run_ends_the_same(
+    served: Loopback,
+    data: Path,
+    little: LittleFleet,
+    capsys: pytest.CaptureFixture[str],
+    when: Literal["before", "after"],
+) -> None:
+    little.track("bbbbbbbbbbbb", "old")
+
+    def arm(pid: int) -> None:
+        served.faults.append(Fault("kill", "POST", when=when, pid=lambda: pid))
+
+    assert run_armed(lambda: main(["apply", "-auto-approve"]), arm).killed
+    assert run(capsys, "apply", "-auto-approve")[0] == ExitCode.OK
+    assert json.loads(data.read_text())["z2jh.image"] == f"{little.climate}:bbbbbbbbbbbb"
+    assert served.count("POST") == (2 if when == "before" else 1)
+    assert run(capsys, "plan", "-detailed-exitcode")[0] == ExitCode.OK
