@@ -8,7 +8,7 @@ which the sites that wait for it read.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from fleet.errors import OutOfBudget, ProviderError
@@ -17,6 +17,7 @@ from fleet.pace import Pace
 from fleet.provider import Build, CodeHost, Limits, Provider, Receipts, Reveal
 from fleet.reference import ImageReference
 from fleet.resolution import RegistryAt, resolve
+from fleet.site import SiteReference
 
 PROVIDER = "builds"
 KIND = "build"
@@ -113,6 +114,17 @@ def _look(host: CodeHost, repository: str, commit: str | None) -> Build:
 def newest_success(builds: Sequence[Build]) -> Build | None:
     """The newest commit with a green build, from the head of the branch backwards."""
     return next((build for build in builds if build.status == "success"), None)
+
+
+def known(change: Change, receipts: Callable[[Address], Mapping[str, Any] | None]) -> Change:
+    """The change with the tag that its build has come to, where the plan could only say that one will.
+
+    Raises ProviderError when the build has come to none.
+    """
+    after = change.after
+    if not isinstance(after, SiteReference) or not isinstance(after.tag, Unknown):
+        return change
+    return replace(change, after=SiteReference(image=after.image, tag=tag_of(after.tag, receipts)))
 
 
 def tag_of(unknown: Unknown, receipts: Callable[[Address], Mapping[str, Any] | None]) -> str:

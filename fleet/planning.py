@@ -11,6 +11,7 @@ from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
+from fleet.hub_targets import find_settings
 from fleet.images import find_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
@@ -51,7 +52,10 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     homes, wrong = find_homes(loaded, workshop)
     _refuse(wrong)
     read, unread = _hub_files(fleet, question)
-    surveyed = survey(read, workshop.files)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    _refuse(settings.wrong)
+    unread += settings.unread
+    surveyed = settings.added_to(survey(read, workshop.files))
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
@@ -120,7 +124,7 @@ def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[A
 
 def _places(surveyed: Survey, moves: Iterable[Change]) -> dict[Address, Place]:
     found = {change.address: surveyed.sites[change.address] for change in moves}
-    return {address: Place(site.site.line, site.image, site.slots) for address, site in found.items()}
+    return {address: Place(site.line, site.image, site.slots) for address, site in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ class _Making:
             found = surveyed.sites[address]
             before = found.reference
             after = wanted_at(before, of_site[0])
-            if before == after or before.tag in tracks.newer.get(of_site[0].image, ()):
+            if before == after or (before is not None and before.tag in tracks.newer.get(of_site[0].image, ())):
                 continue
             subject = Subject(address, found.hubs, wants.images(address))
             if not selection.is_targeted(subject, labels):

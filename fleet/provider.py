@@ -4,7 +4,8 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
-- a `CodeHost` also reads and commits files.
+- a `CodeHost` also reads and commits files;
+- a `HubTarget` also says which slots of a hub it sets.
 
 Rules for authors (the contract suite in `fleet.testing` checks them):
 
@@ -53,6 +54,7 @@ from fleet.model import (
 )
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
+from fleet.site import SiteReference, full_name
 
 if TYPE_CHECKING:
     from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
@@ -77,6 +79,7 @@ __all__ = [
     "Frozen",
     "Home",
     "Http",
+    "HubTarget",
     "ImageReference",
     "Limits",
     "Login",
@@ -98,6 +101,7 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Settings",
+    "SiteReference",
     "SourceRepository",
     "Spec",
     "Timeouts",
@@ -105,6 +109,7 @@ __all__ = [
     "Unsure",
     "Url",
     "blob_id",
+    "full_name",
     "host_of",
     "is_loopback",
     "is_name",
@@ -297,6 +302,14 @@ class Registry(Provider):
     @abstractmethod
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
+
+
+class HubTarget(Provider):
+    """A provider that tells one hub which images to start; what stands at its addresses are `SiteReference`s."""
+
+    @abstractmethod
+    def slots(self) -> Mapping[str, Address]:
+        """The slots of the hub that are set here, each with its address. Pure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.model import Action, Change, Spec, canonical
 from fleet.plan import LeftOut, Place, Plan, counts, hubs_reached
-from fleet.site import SiteAddress, SiteReference
+from fleet.site import KIND, SiteAddress, SiteReference
 from fleet.terminal import Line, Span, Style, count, line
 
 PLACES_SHOWN = 20
@@ -42,7 +42,7 @@ def _heading(plan: Plan) -> Iterator[Line]:
 def _body(plan: Plan) -> Iterator[Line]:
     by_group: dict[str, list[Change]] = {}
     for change in plan.changes:
-        where = change.group if isinstance(change.after, SiteReference) else change.address.provider
+        where = change.group if change.address.kind == KIND else change.address.provider
         by_group.setdefault(where, []).append(change)
     for where, changes in by_group.items():
         yield ()
@@ -92,8 +92,8 @@ def _moved(before: SiteReference, after: SiteReference, image: str = "") -> Sequ
 
 
 def _place(plan: Plan, change: Change) -> Iterator[Line]:
-    if change.address.kind != "site":
-        yield line("      ", change.address.name)
+    if change.address.kind != KIND:
+        yield line("      ", change.address.name, f"  {hub_names(change.reaches)}" if change.reaches else "")
         return
     site = SiteAddress.parse(change.address.name)
     place = plan.told.places.get(change.address, Place())
@@ -145,7 +145,7 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Line]:
         return
     yield ()
     for item in left_out:
-        name = SiteAddress.parse(item.address.name).file if item.address.kind == "site" else item.address.name
+        name = SiteAddress.parse(item.address.name).file if item.address.kind == KIND else item.address.name
         if isinstance(item.before, SiteReference) and isinstance(item.after, SiteReference):
             yield line("  ", ("dim", "·"), " ", *_moved(item.before, item.after, item.image))
         until = f" until {item.until}" if item.until else ""
