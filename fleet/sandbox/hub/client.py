@@ -75,6 +75,12 @@ class HubClient:
             finally:
                 client.delete(kernel).raise_for_status()
 
+    def is_running(self, user: str) -> bool:
+        """Whether a user has a server; a user that the hub does not know has none."""
+        with self._client() as client:
+            found = client.get(f"/hub/api/users/{quote(user)}")
+            return found.status_code != 404 and bool(found.raise_for_status().json()["servers"])
+
     def stop(self, user: str) -> None:
         """Stop a user's server, and wait until it has ended."""
         ends = time.monotonic() + PATIENCE
