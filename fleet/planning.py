@@ -14,6 +14,7 @@ from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.hub_targets import find_settings
 from fleet.images import find_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
@@ -63,9 +64,9 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     _refuse([*tracks.wrong, *wants.wrong])
     changes = [*changes, *tracks.builds]
     moves, left_out = made.of_sites(surveyed, wants, tracks)
-    made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
+    _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
     return Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -209,17 +210,6 @@ class _Making:
                 group = self._group(address)
                 changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
-
-    def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
-        """Raise InputError for sites whose repository is sure to refuse the commit."""
-        first = {surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves}
-        _refuse(
-            [
-                self.loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
-                for reason, hub in first.items()
-                if reason
-            ]
-        )
 
     def resolve(self, wants: Wants) -> Resolved | None:
         """What the wanted references mean now; None when no registry is to be asked."""

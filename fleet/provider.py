@@ -303,6 +303,10 @@ class Registry(Provider):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
 
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
+        return {}
+
 
 class HubTarget(Provider):
     """A provider that tells one hub which images to start; what stands at its addresses are `SiteReference`s."""
@@ -400,6 +404,15 @@ class CodeHost(Provider):
     @abstractmethod
     def commit(self, request: CommitRequest) -> str:
         """Make one commit and return its id; raises Conflict when the branch is no longer at `expected_head`."""
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The message of the commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
+
+        A line that no commit is known of has no entry.
+        """
+        return {}
 
     def recover(self, repository: str, unfinished: Collection[str]) -> None:
         """Clear away what a run of ours left half done in a repository when it was killed.

@@ -131,9 +131,9 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
     )
     recorder = _Journalist(run, plan, watcher)
-    receipts = run.workshop.receipts
+    receipts, hubs = run.workshop.receipts, run.workshop.fleet.hubs
     services = Services(
-        run.workshop, run.workshop.pace, run.begun, forbidden, known=lambda change: known(change, receipts.get)
+        run.workshop, run.workshop.pace, run.begun, forbidden, known=lambda change: known(change, receipts.get, hubs)
     )
     outcome = carry_out(plan, services, recorder)
     close_what_is_no_longer_wanted(run, plan)
