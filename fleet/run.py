@@ -133,7 +133,12 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     recorder = _Journalist(run, plan, watcher)
     receipts, hubs = run.workshop.receipts, run.workshop.fleet.hubs
     services = Services(
-        run.workshop, run.workshop.pace, run.begun, forbidden, known=lambda change: known(change, receipts.get, hubs)
+        run.workshop,
+        run.workshop.pace,
+        run.begun,
+        forbidden,
+        run.workshop.stored,
+        known=lambda change: known(change, receipts.get, hubs),
     )
     outcome = carry_out(plan, services, recorder)
     close_what_is_no_longer_wanted(run, plan)
@@ -198,9 +203,11 @@ class _Journalist:
                     steps=steps,
                     found=found,
                     receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
+                    stored={str(address): key for address, key in result.stored.items()},
                 )
             )
             run.workshop.receipts.update(result.receipts)
+            run.workshop.stored.update(result.stored)
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             may_be_half_written = result.status is Status.FAILED
