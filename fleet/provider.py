@@ -380,6 +380,11 @@ class CodeHost(Provider):
         """What became of one commit's build (its latest attempt)."""
         raise LookupError(f"{type(self).__name__} builds nothing")
 
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The default branch of each repository, in few requests; one without a commit, or that is not there or not
+        to be seen, has no entry."""
+        return {}
+
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at `ref` (a branch; None for the default or checked-out one), all of one commit."""

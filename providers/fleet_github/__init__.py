@@ -21,6 +21,7 @@ from fleet.provider import (
     SourceRepository,
     Spec,
 )
+from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
@@ -62,6 +63,10 @@ class GitHub(CodeHost):
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at the head of a branch: one request for the branch, and one for each hundred files."""
         return read_files(self._client, repository, ref, paths)
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """One query for a hundred repositories."""
+        return default_branches(self._client, self.context, repositories)
 
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
