@@ -334,11 +334,13 @@ class CommitRequest:
 class SourceRepository:
     """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
 
+    `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
     by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
     """
 
     repository: str
+    branch: str
     description: str
     visibility: str
     template: str | None

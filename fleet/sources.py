@@ -82,6 +82,7 @@ def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> So
     return Source(
         SourceRepository(
             repository=image.repository,
+            branch=place.branch,
             description=image.description or "",
             visibility=image.visibility,
             template=_template_repository(fleet, image),

@@ -81,7 +81,7 @@ class GitHub(CodeHost):
             owner=self.context.fleet,
             description=source.description,
             visibility=source.visibility,
-            first=First(template=source.template, seed=dict(source.seed)),
+            first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
         )
         secrets = [
             Resource(

@@ -1,8 +1,9 @@
-"""Default branches: of many repositories with one light query."""
+"""Default branches: read of many repositories with one light query, and named in a new one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from urllib.parse import quote
 
 from fleet.provider import Context, ProviderError
 from fleet_github.client import Client
@@ -39,3 +40,16 @@ def _read(client: Client, names: Sequence[str]) -> dict[str, str]:
         raise ProviderError(f"{client.host} does not tell the default branches of repositories: {said}")
     standing = {name: data.get(f"r{number}") or {} for number, name in enumerate(names)}
     return {name: ref["name"] for name, one in standing.items() if (ref := one.get("defaultBranchRef"))}
+
+
+def give_name(client: Client, repository: str, standing: str, wanted: str) -> None:
+    """Rename the default branch of a repository that was just made; one with a second commit is somebody's, and stays.
+
+    What a new repository's branch is called is a setting of its owner.
+    https://docs.github.com/en/organizations/managing-organization-settings/managing-the-default-branch-name-for-repositories-in-your-organization
+    """
+    if standing == wanted:
+        return
+    commits = client.rest("GET", f"/repos/{repository}/commits?per_page=2").document
+    if len(commits) < 2:
+        client.rest("POST", f"/repos/{repository}/branches/{quote(standing)}/rename", {"new_name": wanted})
