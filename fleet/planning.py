@@ -9,10 +9,11 @@ from datetime import date
 from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
-from fleet.difference import Wanted, differences
+from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.images import find_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.obstacles import obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
@@ -51,6 +52,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     homes, wrong = find_homes(loaded, workshop)
     _refuse(wrong)
     read, unread = _hub_files(fleet, question)
+    workshop.blobs.update(homes.blobs)
     surveyed = survey(read, workshop.files)
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
@@ -140,6 +142,7 @@ class _Making:
         addresses = [*(item.resource.address for item in selected), *gone]
         if not self.question.refresh:
             return [], addresses
+        self.workshop.wanted.update({item.resource.address: item.resource.spec for item in selected})
         world: dict[Address, Spec] = {}
         for answer in read_all(addresses, self.workshop, self.workshop.pace).values():
             if isinstance(answer, FleetError):
@@ -147,16 +150,14 @@ class _Making:
             world.update(answer)
         groups = {item.resource.address: self._group(item.resource.address) for item in selected}
         changes, disputes = differences(selected, world, groups)
-        _refuse(
-            [
-                self.loaded.source.diagnostic(
-                    ("images", dispute.wanted.image), dispute.reason, dispute.remedy, of="key"
-                )
-                for dispute in disputes
-            ]
-        )
+        self._refuse_all(disputes)
+        self._refuse_all(obstacles(changes, selected, self.workshop, self.workshop.pace))
         still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
         return [*changes, *departures(still_ours, (), fleet, self._group)], []
+
+    def _refuse_all(self, disputes: Sequence[Dispute]) -> None:
+        diagnostic = self.loaded.source.diagnostic
+        _refuse([diagnostic(("images", one.wanted.image), one.reason, one.remedy, of="key") for one in disputes])
 
     def _is_selected(self, subject: Subject, labels: Mapping[str, Mapping[str, str]]) -> bool:
         selection = self.question.selection

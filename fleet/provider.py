@@ -165,7 +165,9 @@ class Context:
     for what takes a request per thing, and how long to wait for an answer.
 
     `recorded` gives the receipt that `apply` last returned for an address, `begun` whether a run that was killed was
-    writing there, and `blob` the contents that the plan holds under a git blob id.
+    writing there, `wanted` the spec that the plan in hand wants there, and `blob` the contents that the plan holds
+    under a git blob id. `cache` is a folder where answers may be kept for the next run, never a secret: to lose it
+    costs requests and nothing else. None: keep nothing.
     """
 
     fleet: str
@@ -176,6 +178,8 @@ class Context:
     timeouts: Timeouts | None = None
     recorded: Callable[[Address], Mapping[str, Any] | None] = lambda address: None
     begun: Callable[[Address], bool] = lambda address: False
+    wanted: Callable[[Address], Spec | None] = lambda address: None
+    cache: Path | None = None
     blob: Callable[[str], bytes] = _no_blob
 
     def http(self) -> Http:
@@ -208,6 +212,13 @@ class Provider(ABC):
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What stands at these addresses now; an absent thing has no entry."""
         raise LookupError(f"{type(self).__name__} has no kinds to read")
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What the service is sure to refuse of these changes, looked up without a write; asked once for each plan.
+
+        What cannot be known before is left out: then `apply` says it.
+        """
+        return {}
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Carry out one group, all or nothing, from whatever state the world is in."""

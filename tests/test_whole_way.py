@@ -177,9 +177,10 @@ def test_no_repository_is_made_for_another_user_than_the_tokens(
     whole.github.state.create_user("grace")
     whole.document["images"]["climate"]["repository"] = "grace/climate-image"
     whole.save()
-    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    assert main(["apply", "-auto-approve"]) == ExitCode.ERROR
     said = " ".join("".join(capsys.readouterr()).split())
     assert "only grace's token can create there" in said
+    assert whole.quay.state.repositories == {}
     assert not [held for held in whole.github.state.repositories.values() if held.name == "climate-image"]
 
 

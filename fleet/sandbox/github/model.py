@@ -16,6 +16,8 @@ from fleet.sandbox.github.model_pulls import Pull, Status
 
 Level = Literal["read", "write"]
 Role = Literal["admin", "write", "read"]
+Visibility = Literal["public", "private"]
+VISIBILITIES: tuple[Visibility, ...] = ("public", "private")
 
 _PERMISSIONS = (
     "actions",
@@ -49,8 +51,16 @@ class Account:
     members: dict[str, Literal["admin", "member"]] = field(default_factory=dict)
     base_permission: Role = "read"
     members_can_create_public: bool = True
-    enabled_repositories: Literal["all", "none"] = "all"
+    members_can_create_private: bool = True
+    private_repositories: int = 10_000
+    """How many the plan allows."""
+    enabled_repositories: Literal["all", "none", "selected"] = "all"
     allowed_actions: Literal["all", "local_only", "selected"] = "all"
+    allowed_patterns: tuple[str, ...] = ()
+
+    def members_can_create(self, visibility: Visibility) -> bool:
+        """Whether members of this organisation, who are not its owners, may create such repositories."""
+        return self.members_can_create_public if visibility == "public" else self.members_can_create_private
 
     @property
     def email(self) -> str:
@@ -119,7 +129,7 @@ class Repository:
     pushed_at: datetime
     description: str | None = None
     homepage: str | None = None
-    visibility: Literal["public", "private"] = "public"
+    visibility: Visibility = "public"
     default_branch: str = "main"
     archived: bool = False
     is_template: bool = False

@@ -63,6 +63,10 @@ class Actor:
             raise ApiError(401, "Requires authentication")
         return self.account
 
+    def administers(self, organization: Account) -> bool:
+        """Whether this person is an owner of an organisation."""
+        return self.account is not None and organization.members.get(self.account.login) == "admin"
+
     def role_on(self, repository: Repository) -> Role | None:
         """What this person is on a repository, token aside."""
         public: Role | None = None if repository.private else "read"

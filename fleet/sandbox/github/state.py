@@ -113,7 +113,8 @@ class State:
         bare = self.store.create(str(number), "main")
         repository = Repository(number, owner, name, bare, now, now, now)
         repository.veil = Veil(self.settings.repository_lag, self.clock)
-        repository.allowed_actions = owner.allowed_actions
+        repository.actions_enabled = owner.enabled_repositories == "all"
+        repository.allowed_actions, repository.allowed_patterns = owner.allowed_actions, owner.allowed_patterns
         self.repositories[number] = repository
         self._names[repository.full_name.lower()] = number
         return repository
