@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,12 @@ class WholeFleet:
 
 
 @pytest.fixture
-def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeFleet]:
+def whole(
+    little: LittleFleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Iterator[WholeFleet]:
     """The fleet with nothing made yet; every exchange with GitHub is judged by GitHub's published descriptions."""
     with serve_github(tmp_path / "github") as github, serve_quay() as quay:
         judge = Judge(github.loopback.service)
@@ -86,6 +91,7 @@ def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("QUAY_TOKEN", quay.token)
         yield WholeFleet(little, github, quay)
     assert judge.disagreements == []
+    judge.report(record_property)
 
 
 def test_everything_is_made_built_and_rolled_out_and_then_there_is_nothing_to_do(

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,7 +94,9 @@ class GitHubFleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubFleet]:
+def fleet(
+    tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> Iterator[GitHubFleet]:
     """The fleet, watched by the judge: every exchange must be as GitHub's published descriptions say."""
     monkeypatch.chdir(tmp_path)
     with serve_github(tmp_path / "github") as github:
@@ -105,6 +107,7 @@ def fleet(tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("GITHUB_TOKEN", github.state.create_token("ada", {"contents": "write"}))
         yield GitHubFleet(github, registry.host)
     assert judge.disagreements == []
+    judge.report(record_property)
 
 
 def test_one_commit_of_one_line_and_then_there_is_nothing_to_do(fleet: GitHubFleet) -> None:

@@ -45,7 +45,7 @@ class Account:
 
     id: int
     login: str
-    kind: Literal["User", "Organization"]
+    kind: Literal["User", "Organization", "Bot"]
     created_at: datetime
     name: str = ""
     members: dict[str, Literal["admin", "member"]] = field(default_factory=dict)
@@ -73,6 +73,7 @@ class Token:
     """What a client shows: whose it is, and what it may do.
 
     A classic token has `scopes`; a fine-grained one has `rights` by permission, and may be held to `repositories`.
+    One of an App's installation has `rights` at the account `installed_at` and nowhere else.
     """
 
     value: str = field(repr=False)
@@ -81,6 +82,7 @@ class Token:
     scopes: frozenset[str] | None = None
     repositories: frozenset[str] | None = None
     expires_at: datetime | None = None
+    installed_at: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)

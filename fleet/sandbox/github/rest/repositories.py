@@ -116,8 +116,9 @@ def _create(call: Call, owner: Account) -> Response:
 
 
 def _may_create(call: Call, owner: Account) -> None:
-    me = call.actor.require_account()
-    if owner is not me and me.login not in owner.members:
+    me, token = call.actor.require_account(), call.actor.token
+    is_installed = token is not None and token.installed_at is owner and owner.kind == "Organization"
+    if owner is not me and me.login not in owner.members and not is_installed:
         raise not_found() if owner.kind == "User" else ApiError(403, "You need to be a member of the organization.")
     if not call.actor.has(_ADMINISTRATION):
         raise call.actor.refusal(_ADMINISTRATION)
