@@ -13,11 +13,13 @@ import pytest
 from fleet.errors import ProviderError, TryAgain
 from fleet.model import Address, Change, Secret
 from fleet.provider import SourceRepository, Timeouts
+from fleet.sandbox.github import Limits
 from fleet.sandbox.github.clock import Lag
 from fleet.sandbox.github.model import EVERYTHING, Protection, Ruleset
 from fleet.sandbox.github.model_actions import Secret as StoredSecret
 from fleet.sandbox.http import Fault, Request, Response, Service
 from fleet_github import GitHub
+from tests.github_creation import create
 from tests.providers.github_bench import (
     ACTION,
     BUILD,
@@ -403,3 +405,11 @@ def test_a_source_may_live_with_a_user(bench: Bench) -> None:
     source: SourceRepository = replace(SOURCE, repository="ada/image")
     assert bench.make(source) == ["repository", "secret", "files"]
     assert bench.changes(source) == []
+
+
+def test_limits_in_the_middle_of_many_creations_cost_the_time_that_they_must() -> None:
+    made = create(12, Limits(content_per_minute=10, content_per_hour=35))
+    assert made.writes == 12 * 5
+    assert made.refused > 0
+    assert made.runs > 1, "an hour's limit ends a run, and another goes on"
+    assert made.seconds <= 1.15 * made.bound
