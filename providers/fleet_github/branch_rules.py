@@ -22,18 +22,40 @@ rules(first: 100) { nodes { type repositoryRuleset { databaseId name } } }
 """
 """What to ask of a branch in GraphQL."""
 
+_BRANCH = f"""
+query($owner: String!, $name: String!, $ref: String!) {{
+  repository(owner: $owner, name: $name, followRenames: false) {{
+    viewerPermission ref(qualifiedName: $ref) {{ {FIELDS} }}
+  }}
+}}
+"""
+
 _REMEDY = "Let the token's owner bypass these rules, or commit the files of the plan by a pull request of your own."
 
 
 def rules_against(client: Client, repository: str, standing: Mapping[str, Any], *, is_app: bool) -> Iterator[Objection]:
     """What forbids a commit to the default branch; one request for each ruleset that would."""
     branch = standing.get("defaultBranchRef")
-    if not branch:
-        return
-    named = [*_protection(standing, branch, is_app=is_app), *_rulesets(client, repository, branch)]
-    if named:
+    named = _named(client, repository, standing, branch, is_app=is_app) if branch else []
+    if branch and named:
         reason = f"cannot be committed: rules of the branch {branch['name']} forbid it: {', '.join(named)}"
         yield Objection(reason, _REMEDY)
+
+
+def against_commit(client: Client, repository: str, branch: str) -> str:
+    """Why no commit to a branch will be taken; empty where nothing forbids it."""
+    owner, _, name = repository.partition("/")
+    variables = {"owner": owner, "name": name, "ref": f"refs/heads/{branch}"}
+    standing = (client.graphql(_BRANCH, variables).document.get("data") or {}).get("repository") or {}
+    found, is_app = standing.get("ref"), client.login.permissions is not None
+    named = _named(client, repository, standing, found, is_app=is_app) if found else []
+    return f"rules of {branch} of {repository} forbid fleet's commit: {', '.join(named)}" if named else ""
+
+
+def _named(
+    client: Client, repository: str, standing: Mapping[str, Any], branch: Mapping[str, Any], *, is_app: bool
+) -> list[str]:
+    return [*_protection(standing, branch, is_app=is_app), *_rulesets(client, repository, branch)]
 
 
 def _protection(standing: Mapping[str, Any], branch: Mapping[str, Any], *, is_app: bool) -> Iterator[str]:

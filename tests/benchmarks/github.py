@@ -86,7 +86,7 @@ def _measure(folder: Path, github: Sandbox) -> None:
 
 
 def _know(folder: Path, github: Sandbox) -> None:
-    """Have an earlier run see all of it, so that the next one asks only what has changed since; this is not measured."""
+    """Have an earlier run, which is not measured, see all of it: the next one asks only what has changed since."""
     github.service.meter.limits.points_per_minute = None
     for command in (APPLY, PLAN):
         cost((*FLEET, *command), folder, runs=1)
