@@ -4,7 +4,9 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
-- a `CodeHost` also reads and commits files.
+- an `Issuer` also issues credentials that its service shows once;
+- a `CodeHost` also reads and commits files;
+- a `HubTarget` also says which slots of a hub it sets.
 
 Rules for authors (the contract suite in `fleet.testing` checks them):
 
@@ -30,6 +32,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -53,6 +56,7 @@ from fleet.model import (
 )
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
+from fleet.site import SiteReference, full_name
 
 if TYPE_CHECKING:
     from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
@@ -70,6 +74,7 @@ __all__ = [
     "CommitRequest",
     "Conflict",
     "Context",
+    "Credential",
     "Credentials",
     "Denied",
     "Each",
@@ -77,7 +82,10 @@ __all__ = [
     "Frozen",
     "Home",
     "Http",
+    "HubTarget",
     "ImageReference",
+    "Issued",
+    "Issuer",
     "Limits",
     "Login",
     "LoginRefused",
@@ -98,6 +106,7 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Settings",
+    "SiteReference",
     "SourceRepository",
     "Spec",
     "Timeouts",
@@ -105,6 +114,7 @@ __all__ = [
     "Unsure",
     "Url",
     "blob_id",
+    "full_name",
     "host_of",
     "is_loopback",
     "is_name",
@@ -298,6 +308,65 @@ class Registry(Provider):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
 
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
+        return {}
+
+
+class HubTarget(Provider):
+    """A provider that tells one hub which images to start; what stands at its addresses are `SiteReference`s."""
+
+    @abstractmethod
+    def slots(self) -> Mapping[str, Address]:
+        """The slots of the hub that are set here, each with its address. Pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A credential that stands at an identity: the service's own name for it, and when it was made."""
+
+    key: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential that was just made: the service's own name for it, and what the service shows only now, by field."""
+
+    key: str
+    values: Mapping[str, Secret]
+
+
+class Issuer(Provider):
+    """A provider of credentials that their service shows once.
+
+    The core calls `issue` and `prove` while a code host stores the values, and `revoke` when they are stored; the other
+    way round, with the group still open, after a run that was killed. So of an identity's credentials the newest is the
+    one that is stored, or about to be.
+    """
+
+    issuing: ClassVar[frozenset[str]]
+    """The kinds of identity that a `SecretRef` of such a credential names as its source."""
+
+    @abstractmethod
+    def credentials(self, source: Address) -> Sequence[Credential]:
+        """What stands at an identity, oldest first; nothing where there is no such identity."""
+
+    @abstractmethod
+    def issue(self, source: Address, stored: str | None) -> Issued:
+        """One more credential at an identity that exists. `stored` names the one that was stored last, if any is known.
+
+        Two at most stand there afterwards: where there is no room, the oldest that is not `stored` makes it.
+        """
+
+    @abstractmethod
+    def prove(self, source: Address, issued: Issued) -> None:
+        """Make sure that a credential can push to its own repository; raises TryAgain where it is too new to work."""
+
+    @abstractmethod
+    def revoke(self, source: Address, keep: str) -> None:
+        """Revoke all credentials of an identity but one; nothing where there is no other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
@@ -340,7 +409,6 @@ class SourceRepository:
     """
 
     repository: str
-    branch: str
     description: str
     visibility: str
     template: str | None
@@ -350,6 +418,7 @@ class SourceRepository:
     needs: tuple[Address, ...]
     replace_secrets: bool = False
     overwrite_edits: bool = False
+    branch: str = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +463,15 @@ class CodeHost(Provider):
     @abstractmethod
     def commit(self, request: CommitRequest) -> str:
         """Make one commit and return its id; raises Conflict when the branch is no longer at `expected_head`."""
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The message of the commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
+
+        A line that no commit is known of has no entry.
+        """
+        return {}
 
     def recover(self, repository: str, unfinished: Collection[str]) -> None:
         """Clear away what a run of ours left half done in a repository when it was killed.
