@@ -420,7 +420,6 @@ class SourceRepository:
     """
 
     repository: str
-    branch: str
     description: str
     visibility: str
     template: str | None
@@ -430,6 +429,7 @@ class SourceRepository:
     needs: tuple[Address, ...]
     replace_secrets: bool = False
     overwrite_edits: bool = False
+    branch: str = "main"
 
 
 @dataclass(frozen=True, slots=True)
