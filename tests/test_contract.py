@@ -12,11 +12,15 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects_azure import DockerHubSubject, GhcrSubject, OwnLoginGhcrSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
+    "ghcr": GhcrSubject,
+    "ghcr with an own login": OwnLoginGhcrSubject,
+    "dockerhub": DockerHubSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -67,11 +71,23 @@ OF_REGISTRIES = [
     "tags are looked up",
     "trouble is no missing tag",
 ]
+OF_LOGINS = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "a login works for its own image",
+]
 
 WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
     "quay": {"it is no code host": OF_CODE_HOSTS},
     "quay with an own login": {"it is no code host": OF_CODE_HOSTS},
     "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "ghcr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "it makes nothing": OF_THINGS,
+        "builds push with the token of their own run": OF_LOGINS,
+    },
+    "ghcr with an own login": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "dockerhub": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
     "checkout": {
         "it is no registry": OF_REGISTRIES,
         "it makes no requests": ["opening a provider asks nobody"],
