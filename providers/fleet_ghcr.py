@@ -7,11 +7,12 @@ https://docs.github.com/packages/managing-github-packages-using-github-actions-w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from fleet.provider import (
     Address,
@@ -29,9 +30,11 @@ from fleet.provider import (
     SecretRef,
     SecretSource,
     Settings,
+    Tag,
     Url,
     host_of,
     is_name,
+    split_host,
 )
 
 LOGIN = "login"
@@ -61,13 +64,19 @@ class OwnLogin(Frozen):
     password: SecretSource = Field(description="Where the password is found: a classic token with write:packages.")
 
 
+def _owner(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", name):
+        raise ValueError(f"{name!r} cannot be an organisation or user of GitHub")
+    return name
+
+
 class GhcrSettings(Settings):
     """GitHub's container registry: builds push with the token that their run is given."""
 
     model_config = ConfigDict(strict=True)
 
     type: Literal["ghcr"] = Field(description="GitHub Container Registry.")
-    owner: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$")] = Field(
+    owner: Annotated[str, AfterValidator(_owner)] = Field(
         description="The organisation or user that owns the packages."
     )
     url: Url = Field(default="https://ghcr.io", description="Where the registry is served.")
@@ -125,6 +134,10 @@ class Ghcr(Registry):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, those first whose images were made last; two to four requests for each."""
+        return self._client.newest(split_host(name)[1], self.context.each)
 
     def _notes(self, image: RegistryImage) -> tuple[str, ...]:
         """The one step that no API offers: https://docs.github.com/rest/packages/packages has none for visibility."""

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet.errors import TryAgain
+from fleet.errors import ProviderError, TryAgain
 from fleet.model import Address, Secret, SecretRef
 from fleet.oci import Denied, LoginRefused, OciClient
 from fleet.provider import Context, RegistryImage
@@ -88,6 +89,25 @@ def test_a_used_up_allowance_and_a_busy_hub_are_waited_for(hub: tuple[HubService
         provider(loopback.url).resolve([ImageReference(f"{loopback.host}/library/python", "1")])
     assert caught.value.after is not None
     assert 80 < caught.value.after <= 90
+
+
+def test_tags_come_newest_first_and_no_further_than_they_are_asked_for(hub: tuple[HubService, Loopback]) -> None:
+    service, loopback = hub
+    service.page = 2
+    for number in range(5):
+        token = service.tokens.sign("", [{"type": "repository", "name": "team/secret", "actions": ["pull", "push"]}])
+        headers = {"authorization": f"Bearer {token}"}
+        push(f"{loopback.url}/v2/team/secret", Image(), f"v{number}", headers=headers)
+    name = f"{loopback.host}/team/secret"
+    tags = provider(loopback.url, auth=LOGIN, api=loopback.url).tags(name)
+    newest, second = islice(tags, 2)
+    assert (newest.name, newest.digest, second.name) == ("v4", Image().digest, "v3")
+    assert newest.date > second.date
+    assert loopback.count("GET", "/v2/namespaces/.*") == 1
+    assert [tag.name for tag in tags] == ["v2", "v1", "v0", "1"]
+    assert list(provider(loopback.url, api=loopback.url).tags(name)) == []
+    with pytest.raises(ProviderError, match="refuses the login ada"):
+        list(provider(loopback.url, "wrong", auth=LOGIN, api=loopback.url).tags(name))
 
 
 def test_the_own_login_is_proved_before_it_leaves(hub: tuple[HubService, Loopback]) -> None:

@@ -37,11 +37,11 @@ class Service:
         """The token of a run in a repository."""
         return self.ghcr.state.create_token("ada", {"contents": "read", **rights}, repositories=[repository])
 
-    def push(self, name: str, password: str) -> str:
-        """Push an image as a build does, and return its digest; raises PushRefused."""
-        image = build({"/srv/a": name.encode()}, {}, "2026-01-01T00:00:00Z")
+    def push(self, name: str, password: str, tag: str = "1", day: int = 1) -> str:
+        """Push an image as a build does on a day of January, and return its digest; raises PushRefused."""
+        image = build({"/srv/a": name.encode()}, {}, f"2026-01-{day:02}T00:00:00Z")
         with Pusher(Registries(), self.loopback.host, Login("ada", password)) as pusher:
-            pusher.push(name, image, ["1"])
+            pusher.push(name, image, [tag])
         return image.digest
 
 
@@ -109,6 +109,17 @@ def test_a_run_pushes_to_its_own_package_and_to_no_neighbour(service: Service) -
         service.push(own, service.run_token(own))
     reference = ImageReference(f"{service.loopback.host}/{own}", "1")
     assert provider(service.loopback.url).resolve([reference]) == {reference: digest}
+
+
+def test_tags_are_dated_by_their_images(service: Service) -> None:
+    own = "example-org/climate-image"
+    token = service.run_token(own, packages="write")
+    for tag, day in (("a", 2), ("b", 3), ("c", 1)):
+        service.push(own, token, tag, day)
+    found = list(provider(service.loopback.url).tags(f"{service.loopback.host}/{own}"))
+    assert [(tag.name, tag.date.day) for tag in found] == [("b", 3), ("a", 2), ("c", 1)]
+    with pytest.raises(Denied, match="to nobody without a login that may see it"):
+        list(provider(service.loopback.url).tags(f"{service.loopback.host}/{own}-nowhere"))
 
 
 def test_a_private_package_is_read_with_a_token_and_not_without(service: Service) -> None:

@@ -49,6 +49,8 @@ def test_tags_and_labels_are_read_as_nobody(upstream: tuple[Upstream, Loopback])
     context = Context("ours", Path(), lambda _: Secret(""), lambda: None)
     client = OciClient(upstream[1].url, context.http())
     assert list(client.tags(NAMES[0])) == ["1"]
+    (tag,) = client.newest(NAMES[0], context.each)
+    assert (tag.name, tag.digest) == ("1", Image().digest)
     assert client.labels(NAMES[0], "1") == {}
 
 
