@@ -12,7 +12,7 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
-from tests.subjects_azure import DockerHubSubject, GhcrSubject, OwnLoginGhcrSubject
+from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
@@ -21,6 +21,8 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "ghcr": GhcrSubject,
     "ghcr with an own login": OwnLoginGhcrSubject,
     "dockerhub": DockerHubSubject,
+    "acr": AcrSubject,
+    "acr with an own login": OwnLoginAcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -96,6 +98,11 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
         NOT_ONCE: OF_ISSUERS,
     },
     "dockerhub": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
+    "acr": {"it is no code host": OF_CODE_HOSTS},
+    "acr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "with an own login it makes nothing": sorted([*OF_THINGS, *OF_ISSUERS]),
+    },
     "checkout": {
         "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
         "it makes no requests": ["opening a provider asks nobody"],

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from fleet.config.base import ACCOUNT, Text, problem
-from fleet.provider import Provider, Registry, Settings, Url
+from fleet.provider import Provider, Registry, Settings
 
 
 class Ecr(Settings):
@@ -64,22 +64,11 @@ class Gcr(Settings):
     shared: bool = Field(default=False, description="Says that push rights reach every image of the host.")
 
 
-class Acr(Settings):
-    """Azure Container Registry."""
-
-    type: Literal["acr"] = Field(description="Azure Container Registry.")
-    registry: Text = Field(description="The registry's name, as in NAME.azurecr.io.")
-    subscription: Text | None = Field(default=None, description="The subscription; needed to issue credentials.")
-    resource_group: Text | None = Field(default=None, description="The resource group; needed to issue credentials.")
-    url: Url | None = Field(default=None, description="The login server, where it is not NAME.azurecr.io.")
-
-
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
         "ecr": Ecr,
         "gar": ArtifactRegistry,
         "gcr": Gcr,
-        "acr": Acr,
     }
 )
 

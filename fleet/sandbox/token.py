@@ -10,7 +10,7 @@ import binascii
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,8 +76,12 @@ class TokenService:
             return _refused("the user name or the password is wrong")
         if request.first("service", self.service) != self.service:
             return Response.of_json({"errors": [{"code": "UNSUPPORTED", "message": "unknown service"}]}, 400)
+        return self.answer(username, rights, request.query.get("scope", []))
+
+    def answer(self, username: str, rights: Rights, scopes: Iterable[str]) -> Response:
+        """What is answered to a login with these rights that asks for these scopes."""
         access = []
-        for scope in (part for value in request.query.get("scope", []) for part in value.split()):
+        for scope in (part for value in scopes for part in value.split()):
             kind, _, rest = scope.partition(":")
             name, _, actions = rest.rpartition(":")
             if kind != "repository" or not name:
