@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
@@ -156,6 +156,10 @@ class DockerHub(Registry):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
 
     def tags(self, name: str) -> Iterator[Tag]:
         """The tags of an image, newest first, a page of a hundred at a time as they are asked for."""

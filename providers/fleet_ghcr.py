@@ -8,7 +8,7 @@ https://docs.github.com/packages/managing-github-packages-using-github-actions-w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
@@ -134,6 +134,10 @@ class Ghcr(Registry):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
 
     def tags(self, name: str) -> Iterator[Tag]:
         """The tags of an image, those first whose images were made last; two to four requests for each."""

@@ -128,6 +128,10 @@ class Acr(Registry, Issuer):
         """The digest of each tag, with what this login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
 
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
+
     def tags(self, name: str) -> Iterator[Tag]:
         """The tags of an image, newest first; four requests for each page of a hundred."""
         return self._azure.tags(name.partition("/")[2])

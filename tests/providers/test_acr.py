@@ -167,6 +167,8 @@ def test_a_skopeo_with_the_issued_password_pushes_here_and_nowhere_else(azure: S
     assert copy("other-image") != 0
     tag = ImageReference(f"{azure.loopback.host}/climate-image", "2")
     assert ours.resolve([tag, tag._replace(tag="3")]) == {tag: Image().digest}
+    frozen = tag._replace(digest=Image().digest)
+    assert ours.platforms([frozen]) == {frozen: ("linux/amd64",)}
 
 
 def test_slots_take_turns_and_both_passwords_work_until_the_old_one_is_revoked(azure: Service) -> None:

@@ -74,6 +74,9 @@ def test_tags_are_looked_up_without_a_pull_at_two_hosts(hub: tuple[HubService, L
     service.pulls = 0
     seen, hidden = (ImageReference(f"{loopback.host}/{name}", "1") for name in ("library/python", "team/secret"))
     assert provider(loopback.url).resolve([seen, hidden]) == {seen: Image().digest}
+    service.pulls = 1
+    frozen = seen._replace(digest=Image().digest)
+    assert provider(loopback.url).platforms([frozen]) == {frozen: ("linux/amd64",)}
     assert provider(loopback.url, auth=LOGIN).resolve([seen, hidden]) == dict.fromkeys([seen, hidden], Image().digest)
 
 

@@ -109,6 +109,8 @@ def test_a_run_pushes_to_its_own_package_and_to_no_neighbour(service: Service) -
         service.push(own, service.run_token(own))
     reference = ImageReference(f"{service.loopback.host}/{own}", "1")
     assert provider(service.loopback.url).resolve([reference]) == {reference: digest}
+    frozen = reference._replace(digest=digest)
+    assert provider(service.loopback.url).platforms([frozen]) == {frozen: ("linux/amd64",)}
 
 
 def test_tags_are_dated_by_their_images(service: Service) -> None:
