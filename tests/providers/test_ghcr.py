@@ -144,30 +144,32 @@ def test_an_own_login_is_proved_before_it_leaves(service: Service) -> None:
         provider(url, state.create_token("ada", scopes=["repo"]), push=OWN_LOGIN).reveal(ref)
 
 
-def test_a_plan_that_makes_the_image_names_the_step_for_a_person(
-    service: Service, little: LittleFleet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_from_nothing_to_a_pushed_package_with_no_secret_anywhere(
+    little: LittleFleet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = service.ghcr.state
-    with serve_github(little.folder / "github") as github:
+    with serve_github(little.folder / "github") as github, Loopback(GhcrService(github.state)) as registry:
         github.state.create_user("ada")
         github.state.create_organization("example-org", admins=["ada"])
         monkeypatch.setenv("GITHUB_TOKEN", github.state.create_token("ada"))
-        monkeypatch.setenv("PASSWORD", state.create_token("ada", scopes=["write:packages"]))
+        auth = {"token": {"env": "GITHUB_TOKEN"}}
+        source = {"repository": "example-org/climate-image", "template": "user-image"}
         document = {
             "version": 1,
             "name": "example",
-            "code_hosts": {
-                "github": {"type": "github", "base_url": github.url, "auth": {"token": {"env": "GITHUB_TOKEN"}}}
-            },
-            "registries": {
-                "ghcr": {"type": "ghcr", "owner": "example-org", "url": service.loopback.url, "push": OWN_LOGIN}
-            },
-            "images": {"climate": {"repository": "example-org/climate-image", "registry": "ghcr"}},
+            "code_hosts": {"github": {"type": "github", "base_url": github.url, "auth": auth}},
+            "registries": {"ghcr": {"type": "ghcr", "owner": "example-org", "url": registry.url}},
+            "templates": {"user-image": {"from": "builtin:user-image", "seed": ["environment.yml"]}},
+            "images": {"climate": {**source, "registry": "ghcr"}},
         }
         Path("fleet.yaml").write_text(yaml.safe_dump(document))
         assert main(["plan", "-detailed-exitcode"]) == ExitCode.CHANGES
         assert "Notice: the package climate-image may be private" in capsys.readouterr().out
         assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
         capsys.readouterr()
+        github.actions.wait(20)
+        made = github.state.repository("example-org/climate-image")
+        assert made.secrets == {}
+        tag = ImageReference(f"{registry.host}/example-org/climate-image", (made.head or "")[:12])
+        assert [*provider(registry.url).resolve([tag])] == [tag]
         assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
         assert "Notice" not in capsys.readouterr().out
