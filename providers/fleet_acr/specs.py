@@ -24,7 +24,21 @@ _PLAIN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PREFIX = "fleet-"
 _LONGEST = 50
 
+
+def _encrypted(url: str) -> str:
+    if not url.startswith("https://"):
+        raise ValueError(f"Azure is asked over https only, because logins go there, and not at {url}")
+    return url
+
+
+def _tenant(tenant: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", tenant):
+        raise ValueError(f"a tenant is the id or the domain of a directory of Entra, and not {tenant!r}")
+    return tenant
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
+Encrypted = Annotated[Url, AfterValidator(_encrypted)]
 
 
 class OwnLogin(Frozen):
@@ -37,10 +51,10 @@ class OwnLogin(Frozen):
 class AzureAuth(Frozen):
     """A service principal of Microsoft Entra, which fleet itself logs in with."""
 
-    tenant: Text = Field(description="The directory (tenant) id.")
+    tenant: Annotated[str, AfterValidator(_tenant)] = Field(description="The directory (tenant) id.")
     client_id: Text = Field(description="The application (client) id.")
     client_secret: SecretSource = Field(description="Where a secret of the application is found.")
-    authority: Url = Field(
+    authority: Encrypted = Field(
         default="https://login.microsoftonline.com", description="Where Entra is, for clouds other than the public one."
     )
 
@@ -72,8 +86,8 @@ class AcrSettings(Settings):
     namespace: Text | None = Field(default=None, description="What stands before each image's name.")
     subscription: Text | None = Field(default=None, description="The subscription's id; needed to issue credentials.")
     resource_group: Text | None = Field(default=None, description="The resource group; needed to issue credentials.")
-    url: Url | None = Field(default=None, description="The login server, where it is not NAME.azurecr.io.")
-    manager: Url = Field(
+    url: Encrypted | None = Field(default=None, description="The login server, where it is not NAME.azurecr.io.")
+    manager: Encrypted = Field(
         default="https://management.azure.com",
         description="The Resource Manager, for clouds other than the public one.",
     )

@@ -127,6 +127,12 @@ def test_what_cannot_be_is_a_sentence_before_any_request(azure: Service) -> None
         azure.provider(subscription=None).home(CLIMATE)
     with pytest.raises(ValueError, match="no keyless push for Azure"):
         azure.provider(push="keyless")
+    with pytest.raises(ValueError, match="Azure is asked over https only"):
+        azure.provider(manager="http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="5 to 50 letters and digits, and not 'a-b'"):
+        azure.provider(registry="a-b")
+    with pytest.raises(ValueError, match="the id or the domain of a directory of Entra, and not 'no where'"):
+        azure.provider(auth={"tenant": "no where", "client_id": "x", "client_secret": {"env": "SECRET"}})
     assert azure.provider(subscription=None, push=OWN_LOGIN).home(CLIMATE).resources == ()
     assert azure.loopback.count() == 0
 
