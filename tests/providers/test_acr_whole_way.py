@@ -104,6 +104,13 @@ def test_an_image_is_made_and_its_build_pushes_with_the_password_that_was_stored
     assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
 
 
+def test_what_is_true_of_the_whole_registry_is_said_once(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.document["images"] = {name: {"registry": "azure"} for name in ("one", "two")}
+    whole.save()
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.CHANGES
+    assert capsys.readouterr().out.count("shows images to logins only") == 1
+
+
 def test_a_password_that_could_not_be_stored_does_not_outlive_the_next_run(
     whole: WholeFleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
