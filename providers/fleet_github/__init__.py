@@ -66,15 +66,15 @@ class GitHub(CodeHost):
         """The files at the head of a branch: one request for the branch, and one for each hundred files."""
         return read_files(self._client, repository, ref, paths)
 
-    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
-        """One query for a hundred repositories."""
-        return default_branches(self._client, self.context, repositories)
-
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
     ) -> Mapping[tuple[str, int], str]:
         """The messages of the commits that last changed these lines: one request for ten files."""
         return blame(self._client, repository, ref, lines)
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """One query for a hundred repositories."""
+        return default_branches(self._client, self.context, repositories)
 
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
