@@ -434,6 +434,7 @@ class SourceRepository:
     """
 
     repository: str
+    branch: str
     description: str
     visibility: str
     template: str | None
@@ -443,7 +444,6 @@ class SourceRepository:
     needs: tuple[Address, ...]
     replace_secrets: bool = False
     overwrite_edits: bool = False
-    branch: str = "main"
 
 
 @dataclass(frozen=True, slots=True)
