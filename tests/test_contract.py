@@ -12,11 +12,15 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
+    "ecr": EcrSubject,
+    "ecr with keys": EcrKeySubject,
+    "ecr with an own login": OwnLoginEcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -75,6 +79,20 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
     "quay": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
     "quay with an own login": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
     "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
+    "ecr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "builds assume a role, and no secret is kept": [
+            "a dead login reveals nothing",
+            "a login that may not push is not revealed",
+            "a login works for its own image",
+            "issued credentials replace each other",
+        ],
+    },
+    "ecr with keys": {"it is no code host": OF_CODE_HOSTS},
+    "ecr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "fleet issues nothing where the operator has a login": OF_ISSUERS,
+    },
     "checkout": {
         "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
         "it makes no requests": ["opening a provider asks nobody"],

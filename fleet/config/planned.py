@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from fleet.config.base import ACCOUNT, Strict, Text, problem
+from fleet.config.base import Strict, Text, problem
 from fleet.provider import Provider, Registry, Settings, Url
 from fleet.secrets import SecretSource
 
@@ -27,20 +27,6 @@ class LoginAuth(Strict):
 
     username: Text = Field(description="The user name.")
     password: SecretSource = Field(description="Where the password is found.")
-
-
-class Ecr(Settings):
-    """Amazon Elastic Container Registry, private."""
-
-    type: Literal["ecr"] = Field(description="Amazon ECR.")
-    account: Annotated[str, StringConstraints(pattern=ACCOUNT)] = Field(
-        description="The AWS account: 12 digits in quotes."
-    )
-    region: Text = Field(description="The AWS region.")
-    prefix: Text | None = Field(default=None, description="What stands before each image's name.")
-    immutable: bool = Field(default=False, description="Whether a tag can be written once only.")
-    scan: bool = Field(default=False, description="Whether images are scanned when pushed.")
-    keep: int | None = Field(default=None, ge=1, description="How many newest images the lifecycle policy keeps.")
 
 
 class ArtifactRegistry(Settings):
@@ -106,7 +92,6 @@ class DockerHub(Settings):
 
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
-        "ecr": Ecr,
         "gar": ArtifactRegistry,
         "gcr": Gcr,
         "acr": Acr,
