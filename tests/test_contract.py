@@ -13,6 +13,7 @@ from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
 from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
+from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
@@ -23,6 +24,9 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "dockerhub": DockerHubSubject,
     "acr": AcrSubject,
     "acr with an own login": OwnLoginAcrSubject,
+    "ecr": EcrSubject,
+    "ecr with keys": EcrKeySubject,
+    "ecr with an own login": OwnLoginEcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -103,6 +107,20 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
     "acr with an own login": {
         "it is no code host": OF_CODE_HOSTS,
         "with an own login it makes nothing": sorted([*OF_THINGS, *OF_ISSUERS]),
+    },
+    "ecr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "builds assume a role, and no secret is kept": [
+            "a dead login reveals nothing",
+            "a login that may not push is not revealed",
+            "a login works for its own image",
+            "issued credentials replace each other",
+        ],
+    },
+    "ecr with keys": {"it is no code host": OF_CODE_HOSTS},
+    "ecr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "fleet issues nothing where the operator has a login": OF_ISSUERS,
     },
     "checkout": {
         "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),

@@ -7,26 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from fleet.config.base import ACCOUNT, Text, problem
+from fleet.config.base import Text, problem
 from fleet.provider import Provider, Registry, Settings
-
-
-class Ecr(Settings):
-    """Amazon Elastic Container Registry, private."""
-
-    type: Literal["ecr"] = Field(description="Amazon ECR.")
-    account: Annotated[str, StringConstraints(pattern=ACCOUNT)] = Field(
-        description="The AWS account: 12 digits in quotes."
-    )
-    region: Text = Field(description="The AWS region.")
-    prefix: Text | None = Field(default=None, description="What stands before each image's name.")
-    immutable: bool = Field(default=False, description="Whether a tag can be written once only.")
-    scan: bool = Field(default=False, description="Whether images are scanned when pushed.")
-    keep: int | None = Field(default=None, ge=1, description="How many newest images the lifecycle policy keeps.")
 
 
 class ArtifactRegistry(Settings):
@@ -66,7 +52,6 @@ class Gcr(Settings):
 
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
-        "ecr": Ecr,
         "gar": ArtifactRegistry,
         "gcr": Gcr,
     }
