@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.config import BuiltImage, Fleet, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted
 from fleet.errors import FleetError, ProviderError
-from fleet.model import Resource
+from fleet.model import Address, Resource
 from fleet.provider import CodeHost, Home, Registry, RegistryImage
 from fleet.site import full_name
 from fleet.sources import source_of
@@ -33,6 +33,13 @@ class Homes:
             assert isinstance(image, BuiltImage)
             for resource in (*home.resources, *self.sources.get(key, ())):
                 yield Wanted(resource, key, image.adopt)
+
+    def notes(self, changed: Collection[Address]) -> Iterator[str]:
+        """What a person must know of the images of which one of these addresses is a part."""
+        for key, home in self.homes.items():
+            parts = {resource.address for resource in (*home.resources, *self.sources.get(key, ()))}
+            if not parts.isdisjoint(changed):
+                yield from (f"Notice: {note}" for note in home.notes)
 
 
 def find_homes(loaded: Loaded, providers: Providers) -> tuple[Homes, list[Diagnostic]]:

@@ -72,13 +72,14 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
-            resources=len(wants.by_site) + sum(1 for _ in homes.wanted(fleet)),
+            resources=len(wants.by_site) + len({item.resource.address for item in homes.wanted(fleet)}),
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             left_out=tuple(left_out),
             notes=(
                 *tracks.notes,
+                *homes.notes({change.address for change in changes}),
                 *_warnings(surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),
@@ -135,7 +136,8 @@ class _Making:
         """The changes to what services hold, and the addresses that were not read."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
-        selected = [item for item in wanted if self._is_selected(_subject(item), labels)]
+        of_images = (item for item in wanted if self._is_selected(_subject(item), labels))
+        selected = list({item.resource.address: item for item in of_images}.values())  # images may share a thing
         gone = {} if selection.is_partial else self._gone({item.resource.address for item in wanted})
         addresses = [*(item.resource.address for item in selected), *gone]
         if not self.question.refresh:

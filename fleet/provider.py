@@ -275,11 +275,16 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there."""
+    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
+
+    `notes` are sentences for a person, such as a step that no API offers; a plan that changes something of the image
+    shows them.
+    """
 
     name: str
     resources: tuple[Resource, ...] = ()
     login: Login | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Registry(Provider):

@@ -12,11 +12,15 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects_google import GarSubject, GcrSubject, OwnLoginGarSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
+    "gar": GarSubject,
+    "gar with an own login": OwnLoginGarSubject,
+    "gcr": GcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -67,11 +71,25 @@ OF_REGISTRIES = [
     "tags are looked up",
     "trouble is no missing tag",
 ]
+OF_STORED_LOGINS = ["a dead login reveals nothing", "a login that may not push is not revealed"]
+OF_OWNED_THINGS = [
+    "killed at every write of adopting",
+    "killed at every write of forgetting what was adopted",
+    "what another fleet owns is refused",
+    "what exists is adopted",
+]
 
 WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
     "quay": {"it is no code host": OF_CODE_HOSTS},
     "quay with an own login": {"it is no code host": OF_CODE_HOSTS},
     "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "gar": {"it is no code host": OF_CODE_HOSTS, "builds push without a stored secret": OF_STORED_LOGINS},
+    "gar with an own login": {"it is no code host": OF_CODE_HOSTS},
+    "gcr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "builds push without a stored secret": OF_STORED_LOGINS,
+        "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
+    },
     "checkout": {
         "it is no registry": OF_REGISTRIES,
         "it makes no requests": ["opening a provider asks nobody"],

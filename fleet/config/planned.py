@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from fleet.config.base import ACCOUNT, Strict, Text, problem
+from fleet.config.base import ACCOUNT, Strict, Text
 from fleet.provider import Provider, Registry, Settings, Url
 from fleet.secrets import SecretSource
 
@@ -43,41 +43,6 @@ class Ecr(Settings):
     keep: int | None = Field(default=None, ge=1, description="How many newest images the lifecycle policy keeps.")
 
 
-class ArtifactRegistry(Settings):
-    """Google Artifact Registry."""
-
-    type: Literal["gar"] = Field(description="Google Artifact Registry.")
-    project: Text = Field(description="The Google Cloud project.")
-    location: Text = Field(description="The region or multi-region.")
-    repository: Text = Field(
-        default="{image}", description="The repository; with {image} in it each image has its own, as rights need."
-    )
-    shared: bool = Field(default=False, description="Says that images share one repository and its push rights.")
-    immutable: bool = Field(default=False, description="Whether a tag can be written once only.")
-    keep: int | None = Field(default=None, ge=1, description="How many newest images the cleanup policy keeps.")
-
-    @model_validator(mode="after")
-    def _one_per_image(self) -> Self:
-        if "{image}" not in self.repository and not self.shared:
-            raise problem(
-                "a repository that images share lets each of their builds push to all: "
-                'write repository: "{image}", or say shared: true',
-                at=["repository"],
-            )
-        return self
-
-
-class Gcr(Settings):
-    """The gcr.io hosts, which Artifact Registry serves; rights there are per host, never per image."""
-
-    type: Literal["gcr"] = Field(description="Google Container Registry.")
-    project: Text = Field(description="The Google Cloud project.")
-    host: Literal["gcr.io", "us.gcr.io", "eu.gcr.io", "asia.gcr.io"] = Field(
-        default="gcr.io", description="The host that serves the images."
-    )
-    shared: bool = Field(default=False, description="Says that push rights reach every image of the host.")
-
-
 class Acr(Settings):
     """Azure Container Registry."""
 
@@ -107,8 +72,6 @@ class DockerHub(Settings):
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
         "ecr": Ecr,
-        "gar": ArtifactRegistry,
-        "gcr": Gcr,
         "acr": Acr,
         "ghcr": Ghcr,
         "dockerhub": DockerHub,
