@@ -70,6 +70,7 @@ class IamApi:
     def _pools(self, request: Request, principal: Principal, route: re.Match[str]) -> Response:
         of_provider = route["providers"] is not None
         kind = "workloadIdentityPoolProviders" if of_provider else "workloadIdentityPools"
+        check(self.state, principal, f"iam.{kind}.{_verb(request, route)}", request.path)
         place = self.state.pools
         if of_provider:
             place = self._standing(self.state.pools, route["pool"])["providers"]
@@ -77,11 +78,9 @@ class IamApi:
         keys = _PROVIDER_KEYS if of_provider else _POOL_KEYS
         match request.method, route["verb"]:
             case "GET", None:
-                check(self.state, principal, f"iam.{kind}.get", request.path)
                 found = self._standing(place, name)
                 return Response.of_json({key: value for key, value in found.items() if key != "providers"})
             case "POST", None if name is None:
-                check(self.state, principal, f"iam.{kind}.create", request.path)
                 wanted = of_json(request, *keys)
                 short = request.first("workloadIdentityPoolProviderId" if of_provider else "workloadIdentityPoolId")
                 self._check_new(place, short, wanted, of_provider=of_provider)
@@ -90,20 +89,17 @@ class IamApi:
                 self.state.appears(full)
                 return self._operation(full)
             case "POST", "undelete":
-                check(self.state, principal, f"iam.{kind}.undelete", request.path)
                 found = self._standing(place, name)
                 if found["state"] != "DELETED":
                     raise Refused(400, f"{name} is not deleted.", "FAILED_PRECONDITION")
                 found["state"] = "ACTIVE"
                 return self._operation(found["name"])
             case "PATCH", None:
-                check(self.state, principal, f"iam.{kind}.update", request.path)
                 changed = of_json(request, *keys)
                 found = self._standing(place, name)
                 found.update({key: changed.get(key) for key in request.first("updateMask").split(",")})
                 return self._operation(found["name"])
             case "DELETE", None:
-                check(self.state, principal, f"iam.{kind}.delete", request.path)
                 self._standing(place, name)["state"] = "DELETED"
                 return self._operation(request.path)
         raise Refused(404, f"Method not found: {request.method} {request.path}")
@@ -235,6 +231,12 @@ class IamApi:
             raise Refused(404, f"Requested entity was not found: {name}")
         found: dict[str, Any] = place[name]
         return found
+
+
+def _verb(request: Request, route: re.Match[str]) -> str:
+    """What the permission for a request to a pool or a provider ends with."""
+    verbs = {"GET": "get", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+    return str(route["verb"] or verbs.get(request.method, "none"))
 
 
 def _deleted(member: str, email: str, unique_id: str) -> str:

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.iam import IamApi, NewKey, key_login
-from fleet.sandbox.google.state import Principal, State
-from fleet.sandbox.google.sts import EXCHANGE, OAUTH, TokenExchange, account_principal
+from fleet.sandbox.google.state import Principal, State, account_principal
+from fleet.sandbox.google.sts import EXCHANGE, OAUTH, TokenExchange
 from fleet.sandbox.google.wire import Refused
 from fleet.sandbox.http import Request, Response
 from fleet.sandbox.registry import TOKEN_PATH, Registry

@@ -39,6 +39,9 @@ FLEETS_PERMISSIONS = frozenset(
 )
 """What fleet itself may do in the project, as docs/registries/gar.md lists it."""
 
+LIFETIME = 3600
+"""Seconds that an access token lives."""
+
 LOCATIONS = frozenset({"us", "europe", "asia", "us-central1", "us-west4", "europe-west1"})
 
 
@@ -113,3 +116,8 @@ class State:
     def keys_of(self, email: str) -> Iterator[ServiceAccountKey]:
         """The keys of a service account."""
         return (key for name, key in self.keys.items() if f"/serviceAccounts/{email}/keys/" in name)
+
+
+def account_principal(email: str) -> Principal:
+    """A service account, as policies know it."""
+    return Principal(frozenset({f"serviceAccount:{email}"}), expires=time.time() + LIFETIME)

@@ -13,12 +13,9 @@ from urllib.parse import parse_qs
 import jwt
 
 from fleet.sandbox.google.cel import CelError, evaluate
-from fleet.sandbox.google.state import Principal, State
+from fleet.sandbox.google.state import LIFETIME, Principal, State, account_principal
 from fleet.sandbox.google.wire import of_json
 from fleet.sandbox.http import Request, Response
-
-LIFETIME = 3600
-"""Seconds that an access token lives."""
 
 EXCHANGE = "/v1/token"
 OAUTH = "/token"
@@ -95,12 +92,10 @@ class TokenExchange:
             assertion,
             self.state.private_keys[name].public_key(),
             algorithms=["RS256"],
-            audience=f"{request.base_url}{OAUTH}",
+            audience=[
+                f"{request.base_url}{OAUTH}",
+                "https://oauth2.googleapis.com/token",
+            ],  # google-auth writes the latter
             issuer=email,
         )
         return account_principal(email)
-
-
-def account_principal(email: str) -> Principal:
-    """A service account, as policies know it."""
-    return Principal(frozenset({f"serviceAccount:{email}"}), expires=time.time() + LIFETIME)
