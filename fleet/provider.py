@@ -4,6 +4,7 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
+- an `Issuer` also issues credentials that its service shows once;
 - a `CodeHost` also reads and commits files.
 
 Rules for authors (the contract suite in `fleet.testing` checks them):
@@ -30,6 +31,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -70,6 +72,7 @@ __all__ = [
     "CommitRequest",
     "Conflict",
     "Context",
+    "Credential",
     "Credentials",
     "Denied",
     "Each",
@@ -78,6 +81,8 @@ __all__ = [
     "Home",
     "Http",
     "ImageReference",
+    "Issued",
+    "Issuer",
     "Limits",
     "Login",
     "LoginRefused",
@@ -302,6 +307,53 @@ class Registry(Provider):
     @abstractmethod
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A credential that stands at an identity: the service's own name for it, and when it was made."""
+
+    key: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential that was just made: the service's own name for it, and what the service shows only now, by field."""
+
+    key: str
+    values: Mapping[str, Secret]
+
+
+class Issuer(Provider):
+    """A provider of credentials that their service shows once.
+
+    The core calls `issue` and `prove` while a code host stores the values, and `revoke` when they are stored; the other
+    way round, with the group still open, after a run that was killed. So of an identity's credentials the newest is the
+    one that is stored, or about to be.
+    """
+
+    issuing: ClassVar[frozenset[str]]
+    """The kinds of identity that a `SecretRef` of such a credential names as its source."""
+
+    @abstractmethod
+    def credentials(self, source: Address) -> Sequence[Credential]:
+        """What stands at an identity, oldest first; nothing where there is no such identity."""
+
+    @abstractmethod
+    def issue(self, source: Address, stored: str | None) -> Issued:
+        """One more credential at an identity that exists. `stored` names the one that was stored last, if any is known.
+
+        Two at most stand there afterwards: where there is no room, the oldest that is not `stored` makes it.
+        """
+
+    @abstractmethod
+    def prove(self, source: Address, issued: Issued) -> None:
+        """Make sure that a credential can push to its own repository; raises TryAgain where it is too new to work."""
+
+    @abstractmethod
+    def revoke(self, source: Address, keep: str) -> None:
+        """Revoke all credentials of an identity but one; nothing where there is no other."""
 
 
 @dataclass(frozen=True, slots=True)

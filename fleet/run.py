@@ -130,7 +130,9 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
     )
     recorder = _Journalist(run, plan, watcher)
-    outcome = carry_out(plan, Services(run.workshop, run.workshop.pace, run.begun, forbidden), recorder)
+    outcome = carry_out(
+        plan, Services(run.workshop, run.workshop.pace, run.begun, forbidden, run.workshop.stored), recorder
+    )
     close_what_is_no_longer_wanted(run, plan)
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())
@@ -193,9 +195,11 @@ class _Journalist:
                     steps=steps,
                     found=found,
                     receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
+                    stored={str(address): key for address, key in result.stored.items()},
                 )
             )
             run.workshop.receipts.update(result.receipts)
+            run.workshop.stored.update(result.stored)
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             may_be_half_written = result.status is Status.FAILED

@@ -31,7 +31,7 @@ LAYERS = [
         "fleet.render",
     },
     {"fleet.world", "fleet.difference", "fleet.resolution", "fleet.templates"},
-    {"fleet.builds"},
+    {"fleet.builds", "fleet.issuing"},
     {"fleet.config", "fleet.state", "fleet.sites", "fleet.plan"},
     {"fleet.store", "fleet.selection", "fleet.services", "fleet.sources", "fleet.importers"},
     {"fleet.images", "fleet.policy", "fleet.show_json", "fleet.plan_file", "fleet.show", "fleet.apply"},

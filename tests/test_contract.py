@@ -71,7 +71,11 @@ OF_REGISTRIES = [
     "tags are looked up",
     "trouble is no missing tag",
 ]
-OF_STORED_LOGINS = ["a dead login reveals nothing", "a login that may not push is not revealed"]
+OF_STORED_LOGINS = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "issued credentials replace each other",
+]
 OF_OWNED_THINGS = [
     "killed at every write of adopting",
     "killed at every write of forgetting what was adopted",
@@ -79,23 +83,27 @@ OF_OWNED_THINGS = [
     "what exists is adopted",
 ]
 
+NOT_ONCE = "it issues nothing that is shown once"
+OF_ISSUERS = ["issued credentials replace each other"]
+
 WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
-    "quay": {"it is no code host": OF_CODE_HOSTS},
-    "quay with an own login": {"it is no code host": OF_CODE_HOSTS},
-    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "quay": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
+    "quay with an own login": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
+    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
     "gar": {"it is no code host": OF_CODE_HOSTS, "builds push without a stored secret": OF_STORED_LOGINS},
-    "gar with an own login": {"it is no code host": OF_CODE_HOSTS},
+    "gar with keys": {"it is no code host": OF_CODE_HOSTS},
+    "gar with an own login": {"it is no code host": OF_CODE_HOSTS, "the login is the operator's": OF_ISSUERS},
     "gcr": {
         "it is no code host": OF_CODE_HOSTS,
         "builds push without a stored secret": OF_STORED_LOGINS,
         "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
     },
     "checkout": {
-        "it is no registry": OF_REGISTRIES,
+        "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
         "it makes no requests": ["opening a provider asks nobody"],
         "it makes nothing": OF_THINGS,
     },
-    "github": {"it is no registry": OF_REGISTRIES},
+    "github": {"it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS])},
 }
 """The cases that do not apply to each provider, by the reason."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fleet.provider import (
@@ -17,6 +17,7 @@ from fleet.provider import (
     Receipts,
     Resource,
     Reveal,
+    SecretRef,
     Settings,
     SourceRepository,
     Spec,
@@ -24,7 +25,7 @@ from fleet.provider import (
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
-from fleet_github.making import make_repository, store_secret, write_managed
+from fleet_github.making import make_repository, store_credential, write_managed
 from fleet_github.reading import read_world
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
@@ -81,10 +82,10 @@ class GitHub(CodeHost):
         secrets = [
             Resource(
                 Address(self.name, SECRET, f"{source.repository}/{name}"),
-                ActionsSecret(source=ref, replace=source.replace_secrets),
+                ActionsSecret(source=ref, also=also, replace=source.replace_secrets),
                 (repository,),
             )
-            for name, ref in source.secrets.items()
+            for name, ref, also in _by_credential(source.secrets)
         ]
         files = Resource(
             Address(self.name, FILES, source.repository),
@@ -95,7 +96,9 @@ class GitHub(CodeHost):
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
-        return {REPOSITORY: 7, SECRET: 3, FILES: 3}.get(change.address.kind, 1) if change.after else 2
+        if isinstance(change.after, ActionsSecret):
+            return 3 + 3 * len(change.after.also)
+        return {REPOSITORY: 7, FILES: 3}.get(change.address.kind, 1) if change.after else 2
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """One query for 25 repositories with their files, and one request for each repository with secrets."""
@@ -109,21 +112,20 @@ class GitHub(CodeHost):
                 case Repository() as wanted:
                     make_repository(self._client, self.context, change.address.name, wanted)
                 case ActionsSecret() as wanted:
-                    assert wanted.source is not None
-                    repository, name = split_secret(change.address.name)
-                    stored = store_secret(self._client, repository, name, reveal(wanted.source))
-                    receipts[change.address] = {**stored, "source": wanted.source.model_dump(mode="json")}
+                    receipts[change.address] = store_credential(self._client, change.address.name, wanted, reveal)
                 case ManagedFiles() as wanted:
                     receipts[change.address] = write_managed(self._client, self.context, change.address.name, wanted)
                 case _:
-                    self._forget(change.address)
+                    self._forget(change)
         return receipts
 
-    def _forget(self, address: Address) -> None:
+    def _forget(self, change: Change) -> None:
         """Take our topic off a repository, or our secret out of it; files and all else stay as they are."""
+        address = change.address
         if address.kind == SECRET:
             repository, name = split_secret(address.name)
-            self._client.rest("DELETE", f"/repos/{repository}/actions/secrets/{name}", None, 404)
+            for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), name):
+                self._client.rest("DELETE", f"/repos/{repository}/actions/secrets/{secret}", None, 404)
         elif address.kind == REPOSITORY:
             found = self._client.rest("GET", f"/repos/{address.name}", None, 404)
             topics = found.document.get("topics") or [] if found.status == 200 else []
@@ -138,3 +140,10 @@ class GitHub(CodeHost):
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build."""
         return build_of_commit(self._client, repository, commit, workflow)
+
+
+def _by_credential(secrets: Mapping[str, SecretRef]) -> Iterator[tuple[str, SecretRef, dict[str, SecretRef]]]:
+    """For each credential the first secret that holds a part of it, and the others."""
+    for source in dict.fromkeys(ref.source for ref in secrets.values()):
+        (name, ref), *others = [(name, ref) for name, ref in secrets.items() if ref.source == source]
+        yield name, ref, dict(others)

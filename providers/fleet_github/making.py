@@ -6,10 +6,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.provider import CommitRequest, Conflict, Context, ProviderError, Secret, TryAgain
+from fleet.provider import CommitRequest, Conflict, Context, ProviderError, Reveal, Secret, SecretRef, TryAgain
 from fleet_github.client import Client, Reply, said_by
 from fleet_github.files import read_files, write_commit
-from fleet_github.specs import TOPIC, First, ManagedFiles, Repository, foreign
+from fleet_github.specs import TOPIC, ActionsSecret, First, ManagedFiles, Repository, foreign, split_secret
 
 SEED_MESSAGE = "First content"
 MANAGED_MESSAGE = "Update the files that fleet manages"
@@ -129,8 +129,22 @@ def _essence(data: bytes) -> list[bytes]:
     return [line.partition(b"@")[0] if b"uses:" in line else line for line in lines if line and line[:1] != b"#"]
 
 
-def store_secret(client: Client, repository: str, name: str, value: Secret) -> dict[str, Any]:
-    """Seal a secret with the repository's key and store it; the receipt has the host's own date of the change.
+def store_credential(client: Client, name: str, wanted: ActionsSecret, reveal: Reveal) -> dict[str, Any]:
+    """Store all secrets of one credential, `name` (`owner/name/SECRET`) last; the receipt has the host's own dates."""
+    assert wanted.source is not None
+    repository, first = split_secret(name)
+    dates = {other: _store_secret(client, repository, other, reveal(ref)) for other, ref in wanted.also.items()}
+    also = {other: {"updated_at": dates[other], "source": _json(ref)} for other, ref in wanted.also.items()}
+    updated_at = _store_secret(client, repository, first, reveal(wanted.source))
+    return {"updated_at": updated_at, "source": _json(wanted.source), **({"also": also} if also else {})}
+
+
+def _json(ref: SecretRef) -> dict[str, Any]:
+    return ref.model_dump(mode="json")
+
+
+def _store_secret(client: Client, repository: str, name: str, value: Secret) -> str:
+    """Seal a secret with the repository's key and store it; the answer is the host's own date of the change.
 
     https://docs.github.com/en/rest/guides/encrypting-secrets-for-the-rest-api
     """
@@ -141,7 +155,7 @@ def store_secret(client: Client, repository: str, name: str, value: Secret) -> d
     sealed = base64.b64encode(box.encrypt(value.expose().encode())).decode()
     path = f"/repos/{repository}/actions/secrets/{name}"
     client.rest("PUT", path, {"encrypted_value": sealed, "key_id": key["key_id"]})
-    return {"updated_at": client.rest("GET", path).document["updated_at"]}
+    return str(client.rest("GET", path).document["updated_at"])
 
 
 def secrets_of(client: Client, repository: str) -> Mapping[str, str]:

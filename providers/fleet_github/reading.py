@@ -37,8 +37,8 @@ def read_world(
     for address in addresses:
         if address.kind == SECRET:
             repository, name = split_secret(address.name)
-            stored = listed.get(repository, {}).get(name)
-            if stored is not None:
+            stored = listed.get(repository, {})
+            if name in stored:
                 secret = _secret(context, address, stored)
                 if secret is not None:
                     world[address] = secret
@@ -60,14 +60,18 @@ def _edits(client: Client, context: Context, address: Address, blobs: Mapping[st
     return edits
 
 
-def _secret(context: Context, address: Address, updated_at: str) -> ActionsSecret | None:
+def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> ActionsSecret | None:
     """A secret that is there; None for one that a killed run of ours may have written, so that it is written again."""
     recorded = context.recorded(address)
     if recorded is None:
         return None if context.begun(address) else ActionsSecret()
-    if recorded.get("updated_at") != updated_at:
-        return ActionsSecret(changed=True)
-    return ActionsSecret(source=SecretRef.model_validate(recorded["source"]))
+    also = recorded.get("also") or {}
+    written = {split_secret(address.name)[1]: recorded, **also}
+    changed = any(stored.get(name) != receipt.get("updated_at") for name, receipt in written.items())
+    refs = {name: SecretRef.model_validate(receipt["source"]) for name, receipt in also.items()}
+    if changed:
+        return ActionsSecret(also=refs, changed=True)
+    return ActionsSecret(source=SecretRef.model_validate(recorded["source"]), also=refs)
 
 
 def _repository(context: Context, standing: Mapping[str, Any]) -> Repository:
