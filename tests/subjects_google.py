@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import jwt
 from google.cloud.artifactregistry_v1 import CleanupPolicy, Repository
+from google.cloud.iam_admin_v1 import ServiceAccount
 from google.iam.v1.policy_pb2 import Policy
 
 from fleet.provider import Credentials, Login, Secret
@@ -25,6 +26,7 @@ ISSUER = "https://token.actions.githubusercontent.com"
 TOKEN = "canary-google-token"
 WRITER = "roles/artifactregistry.writer"
 LOCATION = "us-central1"
+REPOSITORIES = "artifactregistry.repositories"
 
 key = cache(new_key)
 """One for all of a process, because every case starts a service."""
@@ -75,10 +77,10 @@ class GarSubject(Subject):
     environment: ClassVar[Mapping[str, str]] = {"GOOGLE_TOKEN": TOKEN}
     credentials = frozenset({"writer"})
     throttled = throttled()
-    without: ClassVar[Mapping[str, str]] = {"password": "builds push without a stored secret"}
+    without: ClassVar[Mapping[str, str]] = dict.fromkeys(("password", "issuer"), "builds push without a stored secret")
     host: ClassVar[str | None] = None
     location: ClassVar[str] = LOCATION
-    shown_at_once: ClassVar[tuple[str, ...]] = ("list", "create", "getIamPolicy")
+    lacks: ClassVar[tuple[str, ...]] = tuple(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy"))
     """The rights whose lack shows before anything is written."""
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +123,9 @@ class GarSubject(Subject):
                 if policy.bindings
             }
             accounts = {email: (held.description, held.disabled) for email, held in self.state.accounts.items()}
-            return str([sorted(repositories.items()), sorted(policies.items()), self.state.pools, accounts])
+            return str(
+                [sorted(repositories.items()), sorted(policies.items()), self.state.pools, sorted(accounts.items())]
+            )
 
     def occupy(self, image: str, owner: str | None) -> None:
         labels = {"fleet": owner} if owner else {}
@@ -154,8 +158,7 @@ class GarSubject(Subject):
         def without(right: str) -> Callable[[], None]:
             return lambda: setattr(self.fleets, "permissions", FLEETS_PERMISSIONS - {right})
 
-        rights = (f"artifactregistry.repositories.{verb}" for verb in self.shown_at_once)
-        return {right: without(right) for right in rights}
+        return {right: without(right) for right in self.lacks}
 
     def publish(self, name: str, tag: str) -> str:
         host, _, path = name.partition("/")
@@ -179,12 +182,44 @@ class GarSubject(Subject):
         del self.state.policies[self.full(image)]
 
 
+class GarWithKeysSubject(GarSubject):
+    """The same with a service account for each image, and keys that are shown once."""
+
+    credentials = frozenset({"account"})
+    without: ClassVar[Mapping[str, str]] = {}
+    reads_per_image = 2
+    lacks: ClassVar[tuple[str, ...]] = (*GarSubject.lacks, "iam.serviceAccounts.get")
+
+    def entry(self, url: str) -> Mapping[str, Any]:
+        return {**super().entry(url), "push": "key"}
+
+    def member(self, image: str) -> str:
+        return f"serviceAccount:fleet-{image}@{self.state.project}.iam.gserviceaccount.com"
+
+    def occupy(self, image: str, owner: str | None) -> None:
+        email = self.member(image).partition(":")[2]
+        name = f"projects/{self.state.project}/serviceAccounts/{email}"
+        mark = f"managed by fleet {owner}" if owner else "made by hand"
+        self.state.accounts[email] = ServiceAccount(name=name, email=email, unique_id="1", description=mark)
+        super().occupy(image, owner)
+
+    def drift(self, image: str) -> None:
+        self.state.accounts[self.member(image).partition(":")[2]].disabled = True
+        super().drift(image)
+
+    def docker_login(self, login: Login, secrets: Mapping[str, Secret]) -> Credentials:
+        return Subject.docker_login(self, login, secrets)
+
+
 class OwnLoginGarSubject(GarSubject):
     """The same with an operator's own service account for pushing, which fleet makes no rights for."""
 
     environment: ClassVar[Mapping[str, str]] = {**GarSubject.environment, "PUSH_TOKEN": "canary-push-token"}
-    without: ClassVar[Mapping[str, str]] = {"neighbour": "an operator's own login may do more, and fleet says nothing"}
-    shown_at_once = ("list", "create")
+    without: ClassVar[Mapping[str, str]] = {
+        "neighbour": "an operator's own login may do more, and fleet says nothing",
+        "issuer": "the login is the operator's",
+    }
+    lacks = tuple(f"{REPOSITORIES}.{verb}" for verb in ("list", "create"))
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -220,7 +255,7 @@ class GcrSubject(GarSubject):
     type = "gcr"
     host = "gcr.io"
     location = "us"
-    shown_at_once = ("list", "getIamPolicy", "setIamPolicy")
+    lacks = tuple(f"{REPOSITORIES}.{verb}" for verb in ("list", "getIamPolicy", "setIamPolicy"))
     without: ClassVar[Mapping[str, str]] = {
         **GarSubject.without,
         "occupy": "a host's repository, and the rights in it, carry no marker",

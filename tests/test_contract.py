@@ -12,13 +12,14 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
-from tests.subjects_google import GarSubject, GcrSubject, OwnLoginGarSubject
+from tests.subjects_google import GarSubject, GarWithKeysSubject, GcrSubject, OwnLoginGarSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
     "gar": GarSubject,
+    "gar with keys": GarWithKeysSubject,
     "gar with an own login": OwnLoginGarSubject,
     "gcr": GcrSubject,
     "checkout": CheckoutSubject,

@@ -128,12 +128,12 @@ class OwnLogin(Strict):
 
 
 def _push(value: Any) -> Any:
-    if isinstance(value, str) and value != "keyless":
-        raise problem("push is {shown}, which is neither keyless nor a login {username: …, password: …}")
+    if isinstance(value, str) and value not in ("keyless", "key"):
+        raise problem("push is {shown}, which is neither keyless nor key nor a login {username: …, password: …}")
     return OwnLogin.model_validate(value) if isinstance(value, dict) else value
 
 
-Push = Annotated[OwnLogin | Literal["keyless"], BeforeValidator(_push)]
+Push = Annotated[OwnLogin | Literal["keyless", "key"], BeforeValidator(_push)]
 
 
 def _days(value: Any) -> Any:
@@ -156,12 +156,12 @@ class Registry(Entry):
 
     push: Push | None = Field(
         default=None,
-        description="How builds log in to push: `keyless`, an own login, or (absent) what suits the type best.",
+        description="How builds log in: `keyless`, `key` (issued by fleet), an own login, or (absent) what suits best.",
     )
     rotate: Days | None = Field(default=None, description="Age at which an issued push credential is replaced: `90d`.")
 
     @model_validator(mode="after")
     def _rotation(self) -> Self:
-        if self.rotate is not None and self.push is not None:
+        if self.rotate is not None and self.push not in (None, "key"):
             raise problem("rotate is for credentials that fleet issues, and push says otherwise", at=["rotate"])
         return self

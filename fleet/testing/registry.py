@@ -119,6 +119,7 @@ def issued_credentials_replace_each_other(subject: type[Subject]) -> None:
         for _ in range(2):
             issuer.revoke(source, newest.key)
             assert list(issuer.credentials(source)) == [newest]
+        rig.wants(NEIGHBOUR, IMAGE)
         rig.assert_finished()
 
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from fleet.provider import Address, Context, Home, RegistryImage, Resource, Settings, Spec, host_of
-from fleet_google.registry import POOL, PROVIDER, REPOSITORY, WRITER, GoogleRegistry
+from fleet_google.place import ACCOUNT, POOL, PROVIDER, REPOSITORY, WRITER
+from fleet_google.registry import GoogleRegistry
 from fleet_google.settings import GCR_LOCATIONS, ArtifactRegistrySettings, ContainerRegistrySettings, repository_id
-from fleet_google.specs import Grant, HostRepository, Pool, PoolProvider, Repository
+from fleet_google.specs import Account, Grant, HostRepository, Pool, PoolProvider, Repository
 
 
 class ArtifactRegistry(GoogleRegistry):
@@ -21,6 +22,7 @@ class ArtifactRegistry(GoogleRegistry):
     kinds: ClassVar[Mapping[str, type[Spec]]] = {
         REPOSITORY: Repository,
         WRITER: Grant,
+        ACCOUNT: Account,
         POOL: Pool,
         PROVIDER: PoolProvider,
     }
@@ -58,7 +60,7 @@ class ContainerRegistry(GoogleRegistry):
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {**ArtifactRegistry.kinds, REPOSITORY: HostRepository}
     settings: ClassVar[type[Settings]] = ContainerRegistrySettings
-    is_shared = True
+    is_shared: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: ContainerRegistrySettings, context: Context) -> None:
         super().__init__(name, settings, context)

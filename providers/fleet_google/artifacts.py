@@ -121,6 +121,16 @@ class Artifacts:
             return
         raise Conflict(f"somebody else keeps changing who may write to the repository {name}")
 
+    def may_write(self, name: str) -> bool:
+        """Whether this login may push to a repository, by Google's own word; nothing is written there."""
+        doing = Doing(f"ask what may be done to the repository {name}", "artifactregistry.repositories.get")
+        asked = ["artifactregistry.repositories.uploadArtifacts"]
+        request = {"resource": self._name(name), "permissions": asked}
+        held = self._login.call(
+            doing, lambda: self._client.test_iam_permissions(request, retry=None, timeout=self._seconds)
+        )
+        return bool(held.permissions)
+
     def _policy(self, name: str) -> Policy:
         from google.api_core.exceptions import NotFound
 

@@ -7,17 +7,22 @@ https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-from fleet.provider import ProviderError, TryAgain
+from fleet.provider import Credential, ProviderError, Secret, TryAgain
 from fleet_google.artifacts import SECONDS_TO_MAKE
 from fleet_google.login import Doing, GoogleLogin, lost
-from fleet_google.specs import ATTRIBUTE, MARK, Pool, PoolProvider
+from fleet_google.specs import ATTRIBUTE, MARK, Account, Pool, PoolProvider
 
 Document = Mapping[str, Any]
 
 IAM = "https://iam.googleapis.com"
+
+FEW = 3
+"""Service accounts that are asked for one by one; of more, all of the project's are listed."""
 
 _POOLS = "iam.workloadIdentityPools"
 _PROVIDERS = "iam.workloadIdentityPoolProviders"
@@ -81,16 +86,36 @@ class Iam:
         doing = Doing(f"show the service account {email}", "iam.serviceAccounts.get")
         return self._get(doing, f"{self._project}/serviceAccounts/{email}", key="email")
 
-    def make_account(self, account_id: str, display: str, mark: str) -> None:
+    def accounts(self, wanted: Collection[str]) -> Mapping[str, Document]:
+        """Those of these service accounts that exist, by email."""
+        if len(wanted) > FEW:
+            listed = {str(account.get("email")): account for account in self._listed()}
+            if listed:  # an answer of nothing at all looks like a project without service accounts
+                return {email: listed[email] for email in wanted if email in listed}
+        found = {email: self.account(email) for email in wanted}
+        return {email: account for email, account in found.items() if account is not None}
+
+    def _listed(self) -> Iterator[Document]:
+        doing = Doing("list the service accounts", "iam.serviceAccounts.list")
+        token = ""
+        while True:
+            path = f"{self._project}/serviceAccounts?pageSize=100&pageToken={quote(token)}"
+            page = self._send(doing, "GET", path)
+            yield from _entries(doing, page, "accounts")
+            token = str(page.get("nextPageToken") or "")
+            if not token:
+                return
+
+    def make_account(self, account_id: str, mark: str) -> None:
         """Make a service account; no error where there is one already."""
         from google.api_core.exceptions import Conflict
 
         doing = Doing(f"make the service account {account_id}", "iam.serviceAccounts.create", writes=True)
-        body = {"accountId": account_id, "serviceAccount": {"displayName": display, "description": mark}}
+        body = {"accountId": account_id, "serviceAccount": {"displayName": "Builds of an image", "description": mark}}
         try:
             self._send(doing, "POST", f"{self._project}/serviceAccounts", body)
         except Conflict:
-            return
+            raise TryAgain(f"the service account {account_id} was made by somebody else just now") from None
 
     def describe_account(self, email: str, mark: str) -> None:
         """Set the description of a service account, which holds our mark."""
@@ -110,6 +135,36 @@ class Iam:
         doing = Doing(f"delete the service account {email}", "iam.serviceAccounts.delete", writes=True)
         try:
             self._send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}")
+        except NotFound:
+            return
+
+    def keys(self, email: str) -> Sequence[Credential]:
+        """The keys that somebody holds of a service account, oldest first; none where there is no such account."""
+        from google.api_core.exceptions import NotFound
+
+        doing = Doing(f"list the keys of {email}", "iam.serviceAccountKeys.list")
+        try:
+            page = self._send(doing, "GET", f"{self._project}/serviceAccounts/{email}/keys?keyTypes=USER_MANAGED")
+        except NotFound:
+            return []
+        found = [Credential(_key_id(key), _moment(doing, key)) for key in _entries(doing, page, "keys")]
+        return sorted(found, key=lambda credential: credential.created)
+
+    def make_key(self, email: str) -> tuple[str, Secret]:
+        """A new key: its id, and what Google shows only now, in base64."""
+        doing = Doing(f"make a key of {email}", "iam.serviceAccountKeys.create", writes=True)
+        made = self._send(doing, "POST", f"{self._project}/serviceAccounts/{email}/keys", {})
+        if not (isinstance(made.get("name"), str) and isinstance(made.get("privateKeyData"), str)):
+            raise lost(doing, "sent no key")
+        return _key_id(made), Secret(made["privateKeyData"])
+
+    def delete_key(self, email: str, key: str) -> None:
+        """Revoke a key; no error where it is gone."""
+        from google.api_core.exceptions import NotFound
+
+        doing = Doing(f"delete a key of {email}", "iam.serviceAccountKeys.delete", writes=True)
+        try:
+            self._send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}/keys/{key}")
         except NotFound:
             return
 
@@ -162,6 +217,31 @@ class Iam:
         if not isinstance(found, dict):
             raise lost(doing, "sent something that is not the answer")
         return found
+
+
+def _entries(doing: Doing, page: Document, key: str) -> list[Document]:
+    found = page.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise lost(doing, "sent something that is not the answer")
+    return found
+
+
+def _key_id(key: Document) -> str:
+    return str(key.get("name")).rpartition("/")[2]
+
+
+def _moment(doing: Doing, key: Document) -> datetime:
+    try:
+        return datetime.fromisoformat(str(key.get("validAfterTime")))
+    except ValueError:
+        raise lost(doing, "sent a key without its date") from None
+
+
+def account_of(account: Document) -> Account:
+    """A service account as it stands, before anybody has asked what it may do."""
+    mark = str(account.get("description") or "")
+    owner = mark.removeprefix(MARK) if mark.startswith(MARK) else None
+    return Account(owner=owner, roles=(), disabled=bool(account.get("disabled")))
 
 
 def marked(fleet: str) -> str:

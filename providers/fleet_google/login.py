@@ -6,6 +6,7 @@ made once, and the core repeats it.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+TOO_NEW = 10.0
+"""Seconds until Google is asked again whether it knows something new everywhere: IAM is eventually consistent."""
 
 
 class Doing(NamedTuple):
@@ -129,6 +134,8 @@ class GoogleLogin:
                 return self._forbidden(doing, error)
             case exceptions.TooManyRequests():
                 return TryAgain(f"Google Cloud is asked too often, or a quota is used up: {said}", _retry_after(error))
+            case exceptions.BadRequest() if doing.writes and "does not exist" in said:
+                return TryAgain(f"Google Cloud does not know everywhere yet what was just made: {said}", TOO_NEW)
             case exceptions.ServerError():
                 return TryAgain(f"Google Cloud answers {error.code} when asked to {doing.words}", _retry_after(error))
         return ProviderError(f"Google Cloud answers {error.code} when asked to {doing.words}: {said}")
@@ -146,6 +153,19 @@ class GoogleLogin:
             f"Google Cloud does not let fleet's login {doing.words}: it needs the permission {permission} in the "
             f"project {self.project}, if that is the right project; docs/registries/gar.md has a role with all of them"
         )
+
+
+class KeyLogin(GoogleLogin):
+    """The login of a service account's key, in base64, for as long as it is being proved."""
+
+    def __init__(self, key: Secret, project: str, context: Context) -> None:
+        super().__init__(None, project, context)
+        self._key = key
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """What requests are signed with."""
+        return of_key(Secret(base64.b64decode(self._key.expose()).decode()))
 
 
 def of_key(key: Secret) -> Credentials:

@@ -47,13 +47,14 @@ class GoogleSettings(Settings):
     project_number: Number | None = Field(
         default=None, description="The project's number, in quotes; needed for `push: keyless`."
     )
-    push: Literal["keyless"] | OwnLogin | None = Field(
+    push: Literal["keyless", "key"] | OwnLogin | None = Field(
         default=None,
-        description="How builds log in to push: an own login, or (absent) `keyless`, with nothing stored.",
+        description="How builds log in: `key`, an own login, or (absent) `keyless`, with nothing stored.",
     )
     pool: PoolId = Field(default="fleet", description="The workload identity pool of keyless pushes.")
     provider: PoolId | None = Field(
-        default=None, description="The pool's provider for GitHub; absent: one for each owner of source repositories."
+        default=None,
+        description="A provider in it that you set up yourself; absent: fleet makes one for each owner of sources.",
     )
     source: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.{}-]+$")] | None = Field(
         default=None,

@@ -90,7 +90,7 @@ MISTAKES = {
     "wrong role": (HEAD + "code_hosts: {q: {type: quay, namespace: n}}\n", "3:24", '"quay" belongs under registries'),
     "key of a provider": (QUAY + ", namespcae: x}\n", "4:61", '"namespcae" is not a key of registries.quay. Did you mean "namespace"?'),
     "settings is no key": (QUAY + ", settings: {type: quay}}\n", "4:61", '"settings" is not a key of registries.quay'),
-    "push": (QUAY + ", push: keyles}\n", "4:67", 'push is "keyles", which is neither keyless nor a login'),
+    "push": (QUAY + ", push: keyles}\n", "4:67", 'push is "keyles", which is neither keyless nor key nor a login'),
     "push login": (QUAY + ", push: {username: u, pasword: {env: X}}}\n", "4:81", 'Did you mean "password"?'),
     "rotate": (QUAY + ", rotate: 3 months}\n", "4:69", '"3 months" is not a number of days, such as 90d'),
     "rotate an own login": (QUAY + ", rotate: 9d, push: keyless}\n", "4:79", "fleet has no keyless push for Quay"),

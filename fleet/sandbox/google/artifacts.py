@@ -158,7 +158,7 @@ class ArtifactsApi:
 
     def _check_member(self, member: str) -> None:
         kind, _, rest = member.partition(":")
-        if kind == "serviceAccount" and rest not in self.state.accounts:
+        if kind == "serviceAccount" and (rest not in self.state.accounts or self.state.is_hidden(rest)):
             raise Refused(400, f"Service account {rest} does not exist.")
         if kind not in ("serviceAccount", "deleted", "principalSet", "principal", "user", "group", "allUsers"):
             raise Refused(400, f"Invalid member {member}.")

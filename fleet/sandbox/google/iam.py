@@ -19,6 +19,7 @@ from google.cloud.iam_admin_v1 import (
     CreateServiceAccountRequest,
     ListServiceAccountKeysRequest,
     ListServiceAccountKeysResponse,
+    ListServiceAccountsResponse,
     PatchServiceAccountRequest,
     ServiceAccount,
     ServiceAccountKey,
@@ -127,6 +128,9 @@ class IamApi:
             case "POST", False, None:
                 check(self.state, principal, "iam.serviceAccounts.create", request.path)
                 return self._create_account(request)
+            case "GET", False, None:
+                check(self.state, principal, "iam.serviceAccounts.list", request.path)
+                return self._list_accounts(request)
             case "GET", True, None:
                 check(self.state, principal, "iam.serviceAccounts.get", request.path)
                 return answer(ServiceAccount.pb(self._account(route["email"])))
@@ -149,6 +153,13 @@ class IamApi:
                 return Response.of_json({})
         raise Refused(404, f"Method not found: {request.method} {request.path}")
 
+    def _list_accounts(self, request: Request) -> Response:
+        start, size = int(request.first("pageToken") or 0), int(request.first("pageSize") or 20)
+        accounts = [self.state.accounts[email] for email in sorted(self.state.accounts)]
+        following = str(start + size) if start + size < len(accounts) else ""
+        page = ListServiceAccountsResponse(accounts=accounts[start : start + size], next_page_token=following)
+        return answer(ListServiceAccountsResponse.pb(page))
+
     def _create_account(self, request: Request) -> Response:
         wanted = CreateServiceAccountRequest(
             parsed(request.body, CreateServiceAccountRequest.pb(CreateServiceAccountRequest()))
@@ -163,6 +174,7 @@ class IamApi:
         account.email, account.project_id = email, self.state.project
         account.unique_id = str(secrets.randbelow(10**20))
         self.state.accounts[email] = account
+        self.state.appears(email)
         return answer(ServiceAccount.pb(account))
 
     def _delete_account(self, email: str) -> None:
