@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from fleet.provider import Address, Change, Conflict, ProviderError
-from fleet_google.artifacts import spec_of
+from fleet.provider import Address, Change, Conflict, ProviderError, TryAgain
+from fleet_google.artifacts import SECONDS_TO_MAKE, spec_of
 from fleet_google.iam import account_of, marked
 from fleet_google.place import ACCOUNT, WRITER, Place, repository_of
 from fleet_google.specs import Account, Grant, HostRepository, Pool, PoolProvider, Repository
@@ -51,7 +51,7 @@ def _make_repository(place: Place, name: str, wanted: Repository, *, look: bool)
             return
         standing = place.artifacts.repository(name)
         if standing is None:
-            raise Conflict(f"the repository {name} comes and goes: somebody else is at work on it")
+            raise TryAgain(f"the repository {name} is being made", SECONDS_TO_MAKE)
     before = spec_of(standing)
     _refuse_foreign(place, f"repository {name}", before.owner)
     if before.format != wanted.format:
