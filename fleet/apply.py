@@ -6,9 +6,9 @@ that what is done already is found done, and what has moved since the plan was m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import NamedTuple, Protocol
@@ -109,14 +109,15 @@ class Recorder(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a plan is carried out with: the providers by name, the pace of the run, what a killed run had begun (each
-    address with what it was to become), which changes may no longer be made, with the reason, and the credential that
-    was stored last of each identity."""
+    address with what it was to become), which changes may no longer be made, with the reason, the credential that was
+    stored last of each identity, and what makes of a change the one that it is known to be when it is written."""
 
     providers: Providers
     pace: Pace
     begun: Mapping[Address, Spec | None] = field(default_factory=dict)
     forbidden: Mapping[Address, Forbidden] = field(default_factory=dict)
     stored: Mapping[Address, str] = field(default_factory=dict)
+    known: Callable[[Change], Change] = lambda change: change
 
 
 def grouped(changes: Iterable[Change]) -> dict[str, Group]:
@@ -266,6 +267,7 @@ class _Run:
 def write_group(group: Group, services: Services) -> Written:
     """Write one group, repeating what fails in passing; an answer that was lost is looked up before it is repeated."""
     provider = services.providers[group.provider]
+    group = replace(group, changes=tuple(services.known(change) for change in group.changes))
     issuing = Issuing(services.providers, services.stored)
 
     def once() -> Receipts:

@@ -11,8 +11,10 @@ from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
+from fleet.hub_targets import find_settings
 from fleet.images import find_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
 from fleet.reference import ImageReference
@@ -51,7 +53,10 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     homes, wrong = find_homes(loaded, workshop)
     _refuse(wrong)
     read, unread = _hub_files(fleet, question)
-    surveyed = survey(read, workshop.files)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    _refuse(settings.wrong)
+    unread += settings.unread
+    surveyed = settings.added_to(survey(read, workshop.files))
     made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
@@ -59,9 +64,9 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     _refuse([*tracks.wrong, *wants.wrong])
     changes = [*changes, *tracks.builds]
     moves, left_out = made.of_sites(surveyed, wants, tracks)
-    made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
+    _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
     return Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -121,7 +126,7 @@ def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[A
 
 def _places(surveyed: Survey, moves: Iterable[Change]) -> dict[Address, Place]:
     found = {change.address: surveyed.sites[change.address] for change in moves}
-    return {address: Place(site.site.line, site.image, site.slots) for address, site in found.items()}
+    return {address: Place(site.line, site.image, site.slots) for address, site in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ class _Making:
             found = surveyed.sites[address]
             before = found.reference
             after = wanted_at(before, of_site[0])
-            if before == after or before.tag in tracks.newer.get(of_site[0].image, ()):
+            if before == after or (before is not None and before.tag in tracks.newer.get(of_site[0].image, ())):
                 continue
             subject = Subject(address, found.hubs, wants.images(address))
             if not selection.is_targeted(subject, labels):
@@ -207,17 +212,6 @@ class _Making:
                 group = self._group(address)
                 changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
-
-    def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
-        """Raise InputError for sites whose repository is sure to refuse the commit."""
-        first = {surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves}
-        _refuse(
-            [
-                self.loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
-                for reason, hub in first.items()
-                if reason
-            ]
-        )
 
     def resolve(self, wants: Wants) -> Resolved | None:
         """What the wanted references mean now; None when no registry is to be asked."""

@@ -5,7 +5,8 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
 - an `Issuer` also issues credentials that its service shows once;
-- a `CodeHost` also reads and commits files.
+- a `CodeHost` also reads and commits files;
+- a `HubTarget` also says which slots of a hub it sets.
 
 Rules for authors (the contract suite in `fleet.testing` checks them):
 
@@ -55,6 +56,7 @@ from fleet.model import (
 )
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
+from fleet.site import SiteReference, full_name
 
 if TYPE_CHECKING:
     from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
@@ -80,6 +82,7 @@ __all__ = [
     "Frozen",
     "Home",
     "Http",
+    "HubTarget",
     "ImageReference",
     "Issued",
     "Issuer",
@@ -103,6 +106,7 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Settings",
+    "SiteReference",
     "SourceRepository",
     "Spec",
     "Timeouts",
@@ -110,6 +114,7 @@ __all__ = [
     "Unsure",
     "Url",
     "blob_id",
+    "full_name",
     "host_of",
     "is_loopback",
     "is_name",
@@ -308,6 +313,18 @@ class Registry(Provider):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
 
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
+        return {}
+
+
+class HubTarget(Provider):
+    """A provider that tells one hub which images to start; what stands at its addresses are `SiteReference`s."""
+
+    @abstractmethod
+    def slots(self) -> Mapping[str, Address]:
+        """The slots of the hub that are set here, each with its address. Pure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -444,6 +461,15 @@ class CodeHost(Provider):
     @abstractmethod
     def commit(self, request: CommitRequest) -> str:
         """Make one commit and return its id; raises Conflict when the branch is no longer at `expected_head`."""
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The message of the commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
+
+        A line that no commit is known of has no entry.
+        """
+        return {}
 
     def recover(self, repository: str, unfinished: Collection[str]) -> None:
         """Clear away what a run of ours left half done in a repository when it was killed.

@@ -14,6 +14,7 @@ from typing import Any
 
 from fleet import __version__
 from fleet.apply import Forbidden, Group, Outcome, Recorder, Result, Services, Status, carry_out
+from fleet.builds import known
 from fleet.errors import FleetError, OutOfBudget
 from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
 from fleet.model import Address, Change, Spec
@@ -130,9 +131,16 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
     )
     recorder = _Journalist(run, plan, watcher)
-    outcome = carry_out(
-        plan, Services(run.workshop, run.workshop.pace, run.begun, forbidden, run.workshop.stored), recorder
+    receipts, hubs = run.workshop.receipts, run.workshop.fleet.hubs
+    services = Services(
+        run.workshop,
+        run.workshop.pace,
+        run.begun,
+        forbidden,
+        run.workshop.stored,
+        known=lambda change: known(change, receipts.get, hubs),
     )
+    outcome = carry_out(plan, services, recorder)
     close_what_is_no_longer_wanted(run, plan)
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())

@@ -64,6 +64,7 @@ OF_CODE_HOSTS = [
     "killed at every step of a commit",
     "of two writers one wins",
     "recovering nothing changes nothing",
+    "the last change of a line is known",
 ]
 OF_REGISTRIES = [
     "a dead login reveals nothing",

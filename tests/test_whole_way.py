@@ -141,6 +141,16 @@ def test_a_green_build_without_its_tag_moves_no_hub(whole: WholeFleet, capsys: p
     assert "tag: none" in whole.little.at_head("three.yaml")
 
 
+def test_a_build_that_the_nodes_of_a_hub_cannot_run_moves_no_hub(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.document["hubs"]["three"]["platform"] = "linux/arm64"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    assert "was built for linux/amd64, and the nodes of three need linux/arm64" in capsys.readouterr().out
+    assert "tag: none" in whole.little.at_head("three.yaml")
+
+
 def test_the_secret_that_github_stores_is_the_robots_and_stands_nowhere_else(whole: WholeFleet) -> None:
     assert main(["apply", "-auto-approve"]) == ExitCode.OK
     robot = whole.quay.state.robots["example+climate-image"]["token"]

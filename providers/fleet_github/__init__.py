@@ -22,6 +22,7 @@ from fleet.provider import (
     SourceRepository,
     Spec,
 )
+from fleet_github.blaming import blame
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
@@ -63,6 +64,12 @@ class GitHub(CodeHost):
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at the head of a branch: one request for the branch, and one for each hundred files."""
         return read_files(self._client, repository, ref, paths)
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The messages of the commits that last changed these lines: one request for ten files."""
+        return blame(self._client, repository, ref, lines)
 
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
