@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fleet.provider import Conflict, ProviderError, TryAgain
-from fleet_google.login import Doing, GoogleLogin, lost, words_of
+from fleet_google.login import Doing, GoogleLogin, Missing, Taken, lost
 from fleet_google.policies import roles_of, with_roles
 from fleet_google.specs import DOCKER, LABEL, ODD, Repository
 
@@ -47,31 +47,26 @@ class Artifacts:
 
     def repository(self, name: str) -> ar.Repository | None:
         """One repository, None where it does not exist."""
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"show the repository {name}", "artifactregistry.repositories.get")
         try:
             found = self._login.call(
                 doing, lambda: self._client.get_repository(name=self._name(name), retry=None, timeout=self._seconds)
             )
-        except NotFound:
+        except Missing:
             return None
         return self._checked(found, doing)
 
     def create(self, name: str, wanted: Repository) -> bool:
         """Make a repository; False where there is one already. Raises TryAgain while Google is at it."""
-        from google.api_core.exceptions import Conflict as There
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"make the repository {name}", "artifactregistry.repositories.create", writes=True)
         request = {"parent": self._parent, "repository_id": name, "repository": _as_google(wanted, {}, {})}
         try:
             operation = self._login.call(
                 doing, lambda: self._client.create_repository(request, retry=None, timeout=self._seconds).operation
             )
-        except There:
+        except Taken:
             return False
-        except NotFound:
+        except Missing:
             raise ProviderError(f"Google Cloud has no location {self.location}; check the `location`") from None
         if operation.HasField("error"):
             raise ProviderError(f"Google Cloud does not make the repository {name}: {operation.error.message}")
@@ -100,8 +95,6 @@ class Artifacts:
 
     def set_roles(self, name: str, member: str, roles: Collection[str]) -> None:
         """Have a member hold these roles in a repository and no others, whoever else writes the policy meanwhile."""
-        from google.api_core.exceptions import Conflict as Changed
-
         doing = Doing(
             f"change who may write to the repository {name}", "artifactregistry.repositories.setIamPolicy", writes=True
         )
@@ -116,7 +109,7 @@ class Artifacts:
                     doing,
                     lambda: self._client.set_iam_policy(request, retry=None, timeout=self._seconds),  # noqa: B023
                 )
-            except Changed:
+            except Taken:
                 continue
             return
         raise Conflict(f"somebody else keeps changing who may write to the repository {name}")
@@ -132,23 +125,19 @@ class Artifacts:
         return bool(held.permissions)
 
     def _policy(self, name: str) -> Policy:
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"show who may write to the repository {name}", "artifactregistry.repositories.getIamPolicy")
         request = {"resource": self._name(name), "options": {"requested_policy_version": 3}}
         try:
             policy: Policy = self._login.call(
                 doing, lambda: self._client.get_iam_policy(request, retry=None, timeout=self._seconds)
             )
-        except NotFound:
+        except Missing:
             raise Conflict(f"the repository {name} is gone: somebody else is at work on it") from None
         if not policy.etag:  # every policy has one
             raise lost(doing, "sent no policy")
         return policy
 
     def _listed(self) -> Iterator[ar.Repository]:
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"list the repositories of {self.location}", "artifactregistry.repositories.list")
         token = ""
         while True:
@@ -158,10 +147,10 @@ class Artifacts:
                     doing,
                     lambda: self._client.list_repositories(request, retry=None, timeout=self._seconds),  # noqa: B023
                 )
-            except NotFound as error:
+            except Missing as error:
                 raise ProviderError(
                     f"Google Cloud has no location {self.location} in the project {self._login.project} "
-                    f"({words_of(error)}); check `location` and `project`"
+                    f"({error}); check `location` and `project`"
                 ) from None
             yield from (self._checked(repository, doing) for repository in page.repositories)
             token = page.next_page_token

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from fleet.provider import Credential, ProviderError, Secret, TryAgain
 from fleet_google.artifacts import SECONDS_TO_MAKE
-from fleet_google.login import Doing, GoogleLogin, lost
+from fleet_google.login import Doing, GoogleLogin, Missing, Taken, lost
 from fleet_google.specs import ATTRIBUTE, MARK, Account, Pool, PoolProvider
 
 Document = Mapping[str, Any]
@@ -108,13 +108,11 @@ class Iam:
 
     def make_account(self, account_id: str, mark: str) -> None:
         """Make a service account; no error where there is one already."""
-        from google.api_core.exceptions import Conflict
-
         doing = Doing(f"make the service account {account_id}", "iam.serviceAccounts.create", writes=True)
         body = {"accountId": account_id, "serviceAccount": {"displayName": "Builds of an image", "description": mark}}
         try:
             self._send(doing, "POST", f"{self._project}/serviceAccounts", body)
-        except Conflict:
+        except Taken:
             raise TryAgain(f"the service account {account_id} was made by somebody else just now") from None
 
     def describe_account(self, email: str, mark: str) -> None:
@@ -130,22 +128,18 @@ class Iam:
 
     def delete_account(self, email: str) -> None:
         """Delete a service account and with it all of its keys; no error where it is gone."""
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"delete the service account {email}", "iam.serviceAccounts.delete", writes=True)
         try:
             self._send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}")
-        except NotFound:
+        except Missing:
             return
 
     def keys(self, email: str) -> Sequence[Credential]:
         """The keys that somebody holds of a service account, oldest first; none where there is no such account."""
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"list the keys of {email}", "iam.serviceAccountKeys.list")
         try:
             page = self._send(doing, "GET", f"{self._project}/serviceAccounts/{email}/keys?keyTypes=USER_MANAGED")
-        except NotFound:
+        except Missing:
             return []
         found = [Credential(_key_id(key), _moment(doing, key)) for key in _entries(doing, page, "keys")]
         return sorted(found, key=lambda credential: credential.created)
@@ -160,20 +154,16 @@ class Iam:
 
     def delete_key(self, email: str, key: str) -> None:
         """Revoke a key; no error where it is gone."""
-        from google.api_core.exceptions import NotFound
-
         doing = Doing(f"delete a key of {email}", "iam.serviceAccountKeys.delete", writes=True)
         try:
             self._send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}/keys/{key}")
-        except NotFound:
+        except Missing:
             return
 
     def _get(self, doing: Doing, path: str, key: str = "name") -> Document | None:
-        from google.api_core.exceptions import NotFound
-
         try:
             found = self._send(doing, "GET", path)
-        except NotFound:
+        except Missing:
             return None
         if not isinstance(found.get(key), str):
             raise lost(doing, "sent something that is not the answer")
@@ -181,11 +171,9 @@ class Iam:
 
     def _make(self, doing: Doing, path: str, body: Document, thing: str) -> bool:
         """Make something; False where a thing of that name was there, and has been undeleted if it was deleted."""
-        from google.api_core.exceptions import Conflict
-
         try:
             self._done(doing, self._send(doing, "POST", path, body))
-        except Conflict:
+        except Taken:
             standing = self._get(doing, thing) or {}
             if standing.get("state") == "DELETED":
                 again = Doing(doing.words, doing.permission.replace(".create", ".undelete"), writes=True)

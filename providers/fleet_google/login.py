@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from fleet.provider import Context, OutOfBudget, ProviderError, Secret, Timeouts, TryAgain, Unsure
+from fleet.provider import Conflict, Context, OutOfBudget, ProviderError, Secret, Timeouts, TryAgain, Unsure
 from fleet_google.settings import Auth
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 TOO_NEW = 10.0
 """Seconds until Google is asked again whether it knows something new everywhere: IAM is eventually consistent."""
+
+
+class Missing(ProviderError):
+    """Google does not know what was asked about."""
+
+
+class Taken(Conflict):
+    """What was to be made is there already, or was changed since it was read."""
 
 
 class Doing(NamedTuple):
@@ -91,9 +99,9 @@ class GoogleLogin:
         return self.call(Doing("log in", ""), fresh)
 
     def call(self, doing: Doing, work: Callable[[], Result]) -> Result:
-        """Make one request. What it raises: the error tree of fleet, and NotFound and Conflict as Google's own."""
+        """Make one request; raises the errors of fleet, Missing and Taken among them."""
         import requests
-        from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
+        from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError, TransportError
         from google.protobuf.json_format import ParseError
 
@@ -101,8 +109,6 @@ class GoogleLogin:
         trouble: Exception
         try:
             result = work()
-        except (NotFound, Conflict):
-            raise
         except GoogleAPICallError as error:
             trouble = self._refusal(doing, error)
         except (TransportError, requests.RequestException) as error:
@@ -111,6 +117,10 @@ class GoogleLogin:
             trouble = self.bad_login()
         except (ParseError, json.JSONDecodeError):
             trouble = lost(doing, "sent something that is not the answer")
+        except AttributeError as error:
+            if not _is_of_an_odd_error(error):
+                raise
+            trouble = lost(doing, "sent an error that is none of its own")
         else:
             self._has_worked = True
             return result
@@ -130,6 +140,10 @@ class GoogleLogin:
         match error:
             case exceptions.Unauthorized():
                 return self.bad_login()
+            case exceptions.NotFound():
+                return Missing(f"Google Cloud does not know what it is about when asked to {doing.words}: {said}")
+            case exceptions.Conflict():
+                return Taken(f"somebody else came first when Google Cloud was asked to {doing.words}: {said}")
             case exceptions.Forbidden():
                 return self._forbidden(doing, error)
             case exceptions.TooManyRequests():
@@ -186,6 +200,14 @@ def lost(doing: Doing, what: str) -> ProviderError:
     if doing.writes:
         return Unsure(f"Google Cloud {what} when asked to {doing.words}, so it may or may not have acted")
     return TryAgain(f"Google Cloud {what} when asked to {doing.words}")
+
+
+def _is_of_an_odd_error(error: AttributeError) -> bool:
+    """Whether google-api-core has stumbled over an error of another shape than Google's, such as a proxy's."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "google.api_core.exceptions"
 
 
 def words_of(error: GoogleAPICallError) -> str:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.cel import CelError, evaluate
 from fleet.sandbox.http import Fault, Request, Response
 from fleet.sandbox.token import new_key
+from fleet.testing.running import rig_of
 from fleet_google import ArtifactRegistry, ContainerRegistry
 from fleet_google.settings import ArtifactRegistrySettings, ContainerRegistrySettings
 from fleet_google.specs import HostRepository, Pool, PoolProvider, account_id, provider_id
@@ -42,7 +45,7 @@ from tests.google_cloud import (
     sandbox,
 )
 from tests.images import Image, push
-from tests.subjects_google import ISSUER, WRITER, throttled
+from tests.subjects_google import ISSUER, WRITER, GcrSubject, throttled
 
 
 @pytest.fixture
@@ -465,3 +468,44 @@ def test_the_role_in_the_docs_is_what_fleet_needs() -> None:
     text = (Path(__file__).parents[2] / "docs/registries/gar.md").read_text()
     role = yaml.safe_load(text.split("# fleet-role.yaml\n")[1].split("```")[0])
     assert sorted(role["includedPermissions"]) == sorted(FLEETS_PERMISSIONS)
+
+
+@pytest.mark.parametrize("body", [{"error": "invalid_request"}, "words", []], ids=str)
+def test_an_error_in_a_shape_that_is_not_googles_is_said(google: Sandbox, body: object) -> None:
+    google.loopback.faults.append(Fault("status", response=Response.of_json(body, 400), times=None))
+    assert said(google).startswith("Google Cloud")
+
+
+def test_what_vanishes_meanwhile_is_said(google: Sandbox) -> None:
+    ours = google.gar()
+    pool, provider, _, writer = ours.home(CLIMATE).resources
+    with pytest.raises(ProviderError, match="the repository climate-image is gone"):
+        ours.apply([Change(writer.address, None, writer.spec)], no_reveal)
+    missing = Response.of_json({"error": {"code": 404, "message": "Requested entity was not found."}}, 404)
+    google.loopback.faults.append(Fault("status", "POST", response=missing, times=None))
+    for resource in (pool, provider):
+        with pytest.raises(ProviderError, match="Requested entity was not found"):
+            ours.apply([Change(resource.address, None, resource.spec)], no_reveal)
+
+
+def test_naming_the_provider_in_fleet_yaml_does_not_import_google() -> None:
+    script = "import sys; from fleet import plugins; plugins.load('gar'); print('google.auth' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_plan_says_that_rights_are_shared_and_holds_what_images_share_once() -> None:
+    with rig_of(GcrSubject) as rig:
+        rig.wants("neighbour", "image")
+        plan = rig.plan()
+        assert [change.address.kind for change in plan.changes] == [
+            "pool",
+            "provider",
+            "repository",
+            "writer",
+            "writer",
+        ]
+        assert [note for note in plan.told.notes if "the builds of image may push to every image" in note]
+        assert plan.told.resources == 5
+        rig.apply_well()
+        assert rig.plan().told.notes == ()
