@@ -147,10 +147,10 @@ class Artifacts:
                     doing,
                     lambda: self._client.list_repositories(request, retry=None, timeout=self._seconds),  # noqa: B023
                 )
-            except Missing as error:
+            except Missing:
                 raise ProviderError(
-                    f"Google Cloud has no location {self.location} in the project {self._login.project} "
-                    f"({error}); check `location` and `project`"
+                    f"Google Cloud has no location {self.location} in the project {self._login.project}; "
+                    "check `location` and `project`"
                 ) from None
             yield from (self._checked(repository, doing) for repository in page.repositories)
             token = page.next_page_token

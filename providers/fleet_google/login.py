@@ -141,7 +141,7 @@ class GoogleLogin:
             case exceptions.Unauthorized():
                 return self.bad_login()
             case exceptions.NotFound():
-                return Missing(f"Google Cloud does not know what it is about when asked to {doing.words}: {said}")
+                return Missing(f"Google Cloud knows no such thing when asked to {doing.words}: {said}")
             case exceptions.Conflict():
                 return Taken(f"somebody else came first when Google Cloud was asked to {doing.words}: {said}")
             case exceptions.Forbidden():

@@ -36,7 +36,16 @@ from fleet_google.making import make, turn
 from fleet_google.place import ACCOUNT, INSIDE, LOGIN, POOL, PROVIDER, WRITER, Place, group_of
 from fleet_google.reading import read
 from fleet_google.settings import GoogleSettings, OwnLogin
-from fleet_google.specs import Account, Grant, Pool, PoolProvider, account_id, provider_id, source_key
+from fleet_google.specs import (
+    Account,
+    Grant,
+    Pool,
+    PoolProvider,
+    account_id,
+    check_subject,
+    provider_id,
+    source_key,
+)
 
 
 class GoogleRegistry(Registry, Issuer):
@@ -139,6 +148,7 @@ class GoogleRegistry(Registry, Issuer):
                 f"Google knows builds that push without a stored secret by the project's number: write it for "
                 f'{self.name}, `project_number: "…"` (`gcloud projects describe {self._google.project}` shows it)'
             )
+        check_subject(source, image.branch)
         owner = source.partition("/")[0]
         federation = self._google.provider or provider_id(owner)
         pool = Resource(Address(self.name, POOL, self._google.pool), Pool())

@@ -31,6 +31,9 @@ ODD = 0
 """`keep` of a repository whose cleanup policies of ours were changed by hand."""
 
 
+_LONGEST_SUBJECT = 127
+
+
 class Repository(Owned):
     """A Docker repository; its other labels, cleanup policies and rights are not fleet's business."""
 
@@ -109,6 +112,18 @@ class Account(Owned):
 def source_key(source: str, branch: str) -> str:
     """The value of our attribute for the builds of one branch of one source repository."""
     return f"{source}@refs/heads/{branch}"
+
+
+def check_subject(source: str, branch: str) -> None:
+    """Raise ValueError for a source repository whose builds have a name that is longer than Google takes.
+
+    127 bytes: https://cloud.google.com/iam/docs/workload-identity-federation#mapping
+    """
+    if len(f"repo:{source}:ref:refs/heads/{branch}") > _LONGEST_SUBJECT:
+        raise ValueError(
+            f"the names of {source} and its branch {branch} are too long together for Google to know its builds by: "
+            f"at most {_LONGEST_SUBJECT - len('repo::ref:refs/heads/')} letters; write `push: key` for such images"
+        )
 
 
 def federated(number: str, pool: str, key: str) -> str:

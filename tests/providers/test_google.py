@@ -168,6 +168,8 @@ def test_home_asks_nobody_and_says_what_is_missing(google: Sandbox) -> None:
             google.gar().home(RegistryImage("key", name, source="example-org/x"))
     with pytest.raises(ValueError, match="give the image a `repository:`"):
         google.gar().home(RegistryImage("key", "name"))
+    with pytest.raises(ValueError, match="too long together"):
+        google.gar().home(RegistryImage("key", "name", source=f"example-org/{'x' * 100}"))
     with pytest.raises(ValueError, match="project_number"):
         google.gar(project_number=None).home(CLIMATE)
     assert google.loopback.count() == 0

@@ -16,6 +16,7 @@ from fleet.provider import Change, Credentials, Home, ImageReference, Issued, Re
 from fleet.sandbox.http import Fault, Request, Response
 from fleet.testing.killing import killed_at_every_write, making
 from fleet_google import ArtifactRegistry
+from fleet_google.registry import GoogleRegistry
 from fleet_google.specs import account_id
 from tests.debian import programs
 from tests.google_cloud import CLIMATE, OTHER, PLACE, Sandbox, apply, assert_at, no_reveal, patiently, sandbox
@@ -40,7 +41,7 @@ def made(google: Sandbox) -> tuple[ArtifactRegistry, Home, Home]:
     return ours, home, other
 
 
-def issue(ours: ArtifactRegistry, home: Home, stored: str | None = None) -> tuple[Issued, Credentials]:
+def issue(ours: GoogleRegistry, home: Home, stored: str | None = None) -> tuple[Issued, Credentials]:
     """A new key of an image's account, and what a build logs in with."""
     assert home.login is not None
     (ref,) = home.login.secrets.values()
@@ -196,6 +197,18 @@ def test_accounts_have_names_that_google_takes() -> None:
     assert account_id("climate-image") == "fleet-climate-image"
     assert len(account_id("a" * 60)) == 30
     assert account_id("a" * 60) != account_id("a" * 61)
+
+
+def test_in_a_host_that_is_everybodys_a_key_pushes_to_all_of_it(google: Sandbox) -> None:
+    google.cloud.host, google.cloud.location = "gcr.io", "us"
+    ours = google.gcr(push="key", shared=True)
+    home, other = ours.home(CLIMATE), ours.home(OTHER)
+    apply(ours, [*home.resources, *other.resources])
+    assert_at(ours, [*home.resources, *other.resources])
+    issued, login = issue(ours, home)
+    ours.prove(home.resources[1].address, issued)
+    assert google.may_push(home, login)
+    assert google.may_push(other, login)
 
 
 class KeysOnGitHubSubject(GitHubSubject):
