@@ -408,11 +408,13 @@ class CommitRequest:
 class SourceRepository:
     """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
 
+    `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
     by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
     """
 
     repository: str
+    branch: str
     description: str
     visibility: str
     template: str | None
@@ -453,6 +455,11 @@ class CodeHost(Provider):
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build (its latest attempt)."""
         raise LookupError(f"{type(self).__name__} builds nothing")
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The default branch of each repository, in few requests; one without a commit, or that is not there or not
+        to be seen, has no entry."""
+        return {}
 
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:

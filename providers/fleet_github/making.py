@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.provider import CommitRequest, Conflict, Context, ProviderError, Reveal, Secret, SecretRef, TryAgain
+from fleet_github.branches import give_name
 from fleet_github.client import Client, Reply, said_by
 from fleet_github.files import read_files, write_commit
 from fleet_github.specs import TOPIC, ActionsSecret, First, ManagedFiles, Repository, foreign, split_secret
@@ -39,6 +40,8 @@ def make_repository(client: Client, context: Context, repository: str, wanted: R
     foreign(owner_of(standing.get("topics") or [], context.fleet), context.fleet, repository)
     if standing.get("archived"):
         raise ProviderError(f"{repository} is archived, so nothing can be written to it")
+    if wanted.first and wanted.first.branch and not wanted.first.template:
+        give_name(client, repository, standing["default_branch"], wanted.first.branch)
     _await_content(client, context, repository, wanted.first or First())
     private = wanted.visibility == "private"
     if (standing.get("description") or "") != wanted.description or standing["private"] != private:

@@ -48,6 +48,7 @@ class Account:
     name: str = ""
     members: dict[str, Literal["admin", "member"]] = field(default_factory=dict)
     base_permission: Role = "read"
+    default_branch: str = "main"
     members_can_create_public: bool = True
     enabled_repositories: Literal["all", "none"] = "all"
     allowed_actions: Literal["all", "local_only", "selected"] = "all"
