@@ -24,7 +24,6 @@ Result = TypeVar("Result")
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
-
 TOO_NEW = 10.0
 """Seconds until Google is asked again whether it knows something new everywhere: IAM is eventually consistent."""
 
@@ -180,6 +179,10 @@ class KeyLogin(GoogleLogin):
     def credentials(self) -> Credentials:
         """What requests are signed with."""
         return of_key(Secret(base64.b64decode(self._key.expose()).decode()))
+
+    def bad_login(self) -> Exception:
+        """A new key that Google does not take yet; one service may know it before another does."""
+        return TryAgain("Google Cloud does not know the new key everywhere yet", TOO_NEW)
 
 
 def of_key(key: Secret) -> Credentials:
