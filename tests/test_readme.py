@@ -57,6 +57,7 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=100)
 
 
+@pytest.mark.timeout(400)
 def test_the_tutorial_is_what_happens(there: None, port: int) -> None:
     Path("fleet.yaml").write_text(example.fleet_file(port))
     steps = list(commands_and_output((ROOT / "docs/tutorial.md").read_text()))

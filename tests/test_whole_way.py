@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,12 @@ class WholeFleet:
 
 
 @pytest.fixture
-def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeFleet]:
+def whole(
+    little: LittleFleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Iterator[WholeFleet]:
     """The fleet with nothing made yet; every exchange with GitHub is judged by GitHub's published descriptions."""
     with serve_github(tmp_path / "github") as github, serve_quay() as quay:
         judge = Judge(github.loopback.service)
@@ -87,6 +92,7 @@ def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("QUAY_TOKEN", quay.token)
         yield WholeFleet(little, github, quay)
     assert judge.disagreements == []
+    judge.report(record_property)
 
 
 def test_everything_is_made_built_and_rolled_out_and_then_there_is_nothing_to_do(
@@ -243,9 +249,10 @@ def test_no_repository_is_made_for_another_user_than_the_tokens(
     whole.github.state.create_user("grace")
     whole.document["images"]["climate"]["repository"] = "grace/climate-image"
     whole.save()
-    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    assert main(["apply", "-auto-approve"]) == ExitCode.ERROR
     said = " ".join("".join(capsys.readouterr()).split())
     assert "only grace's token can create there" in said
+    assert whole.quay.state.repositories == {}
     assert not [held for held in whole.github.state.repositories.values() if held.name == "climate-image"]
 
 
