@@ -98,7 +98,9 @@ def _failed(names: Sequence[str], errors: Sequence[Document]) -> dict[str, Docum
 def _trouble(client: Client, name: str, error: Document) -> ProviderError:
     said = f"{client.host} does not answer for {name}: {error.get('message') or 'it gives no reason'}"
     if error.get("type") == "FORBIDDEN":
-        return ProviderError(f"{said}; the token needs: contents=read")
+        fields = [step for step in error.get("path") or () if isinstance(step, str)]
+        right = "administration=read" if "branchProtectionRule" in fields else "contents=read"
+        return ProviderError(f"{said}; the token needs: {right}")
     return TryAgain(said) if error.get("type") in ("INTERNAL", None) else ProviderError(said)
 
 
