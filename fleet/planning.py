@@ -12,7 +12,7 @@ from fleet.diagnostics import Diagnostic
 from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.hub_targets import find_settings
-from fleet.images import find_homes
+from fleet.images import Homes, find_homes, read_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
@@ -51,7 +51,8 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     fleet = loaded.fleet
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
-    homes, wrong = find_homes(loaded, workshop)
+    made = _Making(loaded, workshop, question)
+    homes, wrong = made.homes()
     _refuse(wrong)
     read, unread = _hub_files(fleet, question)
     workshop.blobs.update(homes.blobs)
@@ -59,7 +60,6 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     _refuse(settings.wrong)
     unread += settings.unread
     surveyed = settings.added_to(survey(read, workshop.files))
-    made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
@@ -137,6 +137,15 @@ class _Making:
     loaded: Loaded
     workshop: Workshop
     question: Question
+
+    def homes(self) -> tuple[Homes, list[Diagnostic]]:
+        """Where the images live, and what is wrong with that; offline without asking for default branches."""
+        if not self.question.refresh:
+            return find_homes(self.loaded, self.workshop)
+        labels = _labels(self.loaded.fleet)
+        return read_homes(
+            self.loaded, self.workshop, self.workshop.pace, lambda item: self._is_selected(_subject(item), labels)
+        )
 
     def of_resources(self, wanted: Sequence[Wanted]) -> tuple[list[Change], list[Address]]:
         """The changes to what services hold, and the addresses that were not read."""

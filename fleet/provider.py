@@ -414,11 +414,13 @@ class CommitRequest:
 class SourceRepository:
     """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
 
+    `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
     by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
     """
 
     repository: str
+    branch: str
     description: str
     visibility: str
     template: str | None
@@ -466,6 +468,11 @@ class CodeHost(Provider):
         It is asked where something is to be written and `files` warned of rules.
         """
         return ""
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The default branch of each repository, in few requests; one without a commit, or that is not there or not
+        to be seen, has no entry."""
+        return {}
 
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:

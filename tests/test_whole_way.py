@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from github import Auth, Github
 
 from fleet.cli import main
 from fleet.errors import ExitCode
@@ -127,6 +128,61 @@ def test_a_template_repository_gives_first_content(whole: WholeFleet, capsys: py
     assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
     assert whole.head[:12] in whole.tags
     assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+
+def test_a_repository_made_from_nothing_has_the_branch_main_whatever_its_owner_calls_new_ones(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.accounts["example-org"].default_branch = "trunk"
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    made = whole.github.state.repository(SOURCE)
+    assert (made.default_branch, list(made.refs)) == ("main", ["refs/heads/main"])
+    assert whole.head[:12] in whole.tags
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_builds_run_on_the_branch_that_the_repository_or_its_template_has(
+    whole: WholeFleet, stands: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.accounts["example-org"].default_branch = "release/1.x"
+    name, template = (SOURCE, "builtin:user-image") if stands else (TEMPLATE, TEMPLATE)
+    made = whole.github.state.create_repository(name, {"environment.yml": "dependencies: []\n"}, is_template=True)
+    made.owner.default_branch = "main"
+    whole.document["templates"]["user-image"] = {"from": template}
+    whole.document["images"]["climate"]["adopt"] = "always"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert whole.github.state.repository(SOURCE).default_branch == "release/1.x"
+    assert "github.ref == 'refs/heads/release/1.x'" in file_of(whole, ".github/workflows/build.yaml")
+    assert whole.head[:12] in whole.tags
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+
+
+def test_a_branch_that_no_workflow_can_name_is_refused_at_the_image(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.accounts["example-org"].default_branch = "it's"
+    whole.github.state.create_repository(SOURCE, {"a": "a"})
+    assert main(["plan"]) == ExitCode.ERROR
+    said = " ".join(capsys.readouterr().err.split())
+    assert 'the image climate: the default branch "it\'s" cannot be written into a workflow' in said
+    assert "fleet.yaml:" in said
+
+
+def test_a_started_build_on_another_branch_pushes_nothing(whole: WholeFleet) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    tags = whole.tags
+    client = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"]), base_url=whole.github.url, retry=None)
+    repository = client.get_repo(SOURCE)
+    repository.create_git_ref("refs/heads/topic", whole.head)
+    repository.create_file("postBuild", "More", "true", branch="topic")
+    assert repository.get_workflow("build.yaml").create_dispatch("topic")
+    whole.github.actions.wait()
+    (run,) = repository.get_workflow_runs(branch=repository.get_branch("topic"))
+    assert [job.conclusion for job in run.jobs()] == ["skipped"]
+    assert whole.tags == tags
+    client.close()
 
 
 def test_a_red_build_is_reported_with_its_step_and_its_link_and_no_hub_moves(

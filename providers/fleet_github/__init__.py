@@ -25,6 +25,7 @@ from fleet.provider import (
 )
 from fleet_github.blaming import blame
 from fleet_github.branch_rules import against_commit
+from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
@@ -78,6 +79,10 @@ class GitHub(CodeHost):
         """The messages of the commits that last changed these lines: one request for ten files."""
         return blame(self._client, repository, ref, lines)
 
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """One query for a hundred repositories."""
+        return default_branches(self._client, self.context, repositories)
+
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
         return write_commit(self._client, request)
@@ -90,7 +95,7 @@ class GitHub(CodeHost):
             owner=self.context.fleet,
             description=source.description,
             visibility=source.visibility,
-            first=First(template=source.template, seed=dict(source.seed)),
+            first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
         )
         secrets = [
             Resource(

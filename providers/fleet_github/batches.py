@@ -22,11 +22,13 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The fields of each repository to ask for, the variables in them, and whether a renamed one answers too."""
+    """The fields of each repository to ask for, the variables in them, whether a renamed one answers too, and how many
+    repositories go into one query."""
 
     fields: str
     variables: Mapping[str, str] = field(default_factory=dict)
     follow: bool = False
+    size: int = REPOSITORIES_A_QUERY
 
 
 def ask(client: Client, each: Each, names: Sequence[str], question: Question) -> dict[str, Document]:
@@ -36,7 +38,7 @@ def ask(client: Client, each: Each, names: Sequence[str], question: Question) ->
     """
     found: dict[str, Document] = {}
     troubles: list[ProviderError] = []
-    parts = list(batches(names, REPOSITORIES_A_QUERY))
+    parts = list(batches(names, question.size))
     for answered, wrong in each(lambda batch: _ask(client, batch, question), parts):
         found |= answered
         troubles += wrong

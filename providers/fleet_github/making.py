@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleet.provider import Context, ProviderError, TryAgain
+from fleet_github.branches import give_name
 from fleet_github.client import Client, Reply, renamed, right_needed, said_by
 from fleet_github.content import fill
 from fleet_github.specs import TOPIC, First, Repository, foreign
@@ -32,6 +33,8 @@ def make_repository(client: Client, context: Context, repository: str, wanted: R
     foreign(owner_of(standing.get("topics") or [], context.fleet), context.fleet, repository)
     if standing.get("archived"):
         raise ProviderError(f"{repository} is archived, so nothing can be written to it")
+    if wanted.first and wanted.first.branch and not wanted.first.template:
+        give_name(client, repository, standing["default_branch"], wanted.first.branch)
     generated = (standing.get("template_repository") or {}).get("full_name")
     fill(client, context, repository, wanted.first or First(), generated)
     private = wanted.visibility == "private"

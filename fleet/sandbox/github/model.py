@@ -50,6 +50,7 @@ class Account:
     name: str = ""
     members: dict[str, Literal["admin", "member"]] = field(default_factory=dict)
     base_permission: Role = "read"
+    default_branch: str = "main"
     members_can_create_public: bool = True
     members_can_create_private: bool = True
     private_repositories: int = 10_000

@@ -147,8 +147,8 @@ class State:
     def add_repository(self, owner: Account, name: str) -> Repository:
         """Add an empty repository; its name must be free."""
         now, number = self.clock.now(), self.next_id()
-        bare = self.store.create(str(number), "main")
-        repository = Repository(number, owner, name, bare, now, now, now)
+        bare = self.store.create(str(number), owner.default_branch)
+        repository = Repository(number, owner, name, bare, now, now, now, default_branch=owner.default_branch)
         repository.veil = Veil(self.settings.repository_lag, self.clock)
         repository.actions_enabled = owner.enabled_repositories == "all"
         repository.allowed_actions, repository.allowed_patterns = owner.allowed_actions, owner.allowed_patterns

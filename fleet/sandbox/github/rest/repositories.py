@@ -236,7 +236,8 @@ def generate(call: Call) -> Response:
     repository = call.state.add_repository(owner, _free_name(call, owner, fields["name"], private=private))
     _assign(call, repository, {"description": fields.get("description"), "private": private})
     _give_to(call, repository)
-    repository.template = template
+    repository.template, repository.default_branch = template, template.default_branch
+    gitstore.set_head(repository.bare, template.default_branch)
     tree = read_commit(call.state.store, template.head).tree
     call.state.generate(repository, tree, call.actor.require_account())
     return _shown(call, repository, 201)
