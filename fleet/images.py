@@ -36,11 +36,13 @@ class Homes:
                 yield Wanted(resource, key, image.adopt)
 
     def notes(self, changed: Collection[Address]) -> Iterator[str]:
-        """What a person must know of the images of which one of these addresses is a part."""
+        """What a person must know of the images of which one of these addresses is a part; the same only once."""
+        said: dict[str, None] = {}
         for key, home in self.homes.items():
             parts = {resource.address for resource in (*home.resources, *self.sources.get(key, ()))}
             if not parts.isdisjoint(changed):
-                yield from (f"Notice: {note}" for note in home.notes)
+                said.update(dict.fromkeys(home.notes))
+        return (f"Notice: {note}" for note in said)
 
 
 def read_homes(

@@ -79,7 +79,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
-            resources=len(wants.by_site) + len({item.resource.address for item in homes.wanted(fleet)}),
+            resources=len(wants.by_site) + len(_once(homes.wanted(fleet))),
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
@@ -152,8 +152,7 @@ class _Making:
         """The changes to what services hold, and the addresses that were not read."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
-        of_images = (item for item in wanted if self._is_selected(_subject(item), labels))
-        selected = list({item.resource.address: item for item in of_images}.values())  # images may share a thing
+        selected = _once(item for item in wanted if self._is_selected(_subject(item), labels))
         gone = {} if selection.is_partial else self._gone({item.resource.address for item in wanted})
         addresses = [*(item.resource.address for item in selected), *gone]
         if not self.question.refresh:
@@ -308,6 +307,14 @@ def _warnings(surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:
     for warning in dict.fromkeys(surveyed.warnings[change.reaches[0]] for change in moves):
         if warning:
             yield f"Notice: {warning}."
+
+
+def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Each resource once, though several images may want it: an account's trust in a code host, for one."""
+    first: dict[Address, Wanted] = {}
+    for item in wanted:
+        first.setdefault(item.resource.address, item)
+    return list(first.values())
 
 
 def _subject(item: Wanted) -> Subject:

@@ -157,5 +157,5 @@ RULES = {
         ("registry", "login", "password", "disarm"),
     ),
     "a dead login reveals nothing": (expired_login_reveals_nothing, ("registry", "login", "password", "expire")),
-    "issued credentials replace each other": (issued_credentials_replace_each_other, ("registry", "issuer")),
+    "issued credentials replace each other": (issued_credentials_replace_each_other, ("registry", "issuer", "login")),
 }

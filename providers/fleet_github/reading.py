@@ -94,9 +94,11 @@ def _secrets(
 
 def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> ActionsSecret | None:
     """A secret that is there; None for one that a killed run of ours may have written, so that it is written again."""
+    if context.begun(address):  # also one that was recorded before: dates of a second's precision may be equal
+        return None
     recorded = context.recorded(address)
     if recorded is None:
-        return None if context.begun(address) else ActionsSecret()
+        return ActionsSecret()
     also = recorded.get("also") or {}
     written = {split_secret(address.name)[1]: recorded, **also}
     changed = any(stored.get(name) != receipt.get("updated_at") for name, receipt in written.items())
