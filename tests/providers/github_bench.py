@@ -50,7 +50,6 @@ SOURCE = SourceRepository(
     description="An image",
     visibility="public",
     template=None,
-    branch="main",
     seed=ids(SEED),
     managed=ids({BUILD: PUSHED, TEST: TESTED}),
     secrets={"PUSH_PASSWORD": PASSWORD},
