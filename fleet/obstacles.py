@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fleet.commit_message import TRAILER, trailer_of
 from fleet.config import Loaded
@@ -30,16 +31,32 @@ class Moves:
 
 def find_obstacles(loaded: Loaded, workshop: Workshop, moves: Moves) -> list[Diagnostic]:
     """Everything that speaks against these moves, each with its place in fleet.yaml."""
-    refused = list(_branches(loaded, moves))
+    refused = list(_branches(loaded, workshop, moves))
     return refused or [*_platforms(loaded, workshop, moves), *_other_fleets(loaded, workshop, moves)]
 
 
-def _branches(loaded: Loaded, moves: Moves) -> Iterator[Diagnostic]:
+def _branches(loaded: Loaded, workshop: Workshop, moves: Moves) -> Iterator[Diagnostic]:
     """Repositories that are sure to refuse the commit."""
     first = {moves.surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves.changes}
     for reason, hub in first.items():
         if reason:
             yield loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
+    for (repository, branch), hub in _with_rules(moves).items():
+        host = workshop.host(repository)
+        reason = workshop.pace.repeat(host.limits, partial(host.obstacle, repository, branch))
+        if reason:
+            yield loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
+
+
+def _with_rules(moves: Moves) -> dict[tuple[str, str], str]:
+    """The branches with rules that would be written to, each with a hub that it serves."""
+    found: dict[tuple[str, str], str] = {}
+    for change in moves.changes:
+        hub = change.reaches[0]
+        if change.address.kind == KIND and moves.surveyed.warnings.get(hub):
+            site = SiteAddress.parse(change.address.name)
+            found.setdefault((site.repository, site.branch), hub)
+    return found
 
 
 def _platforms(loaded: Loaded, workshop: Workshop, moves: Moves) -> Iterator[Diagnostic]:

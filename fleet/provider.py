@@ -175,7 +175,9 @@ class Context:
     for what takes a request per thing, and how long to wait for an answer.
 
     `recorded` gives the receipt that `apply` last returned for an address, `begun` whether a run that was killed was
-    writing there, and `blob` the contents that the plan holds under a git blob id.
+    writing there, `wanted` the spec that the plan in hand wants there, and `blob` the contents that the plan holds
+    under a git blob id. `cache` is a folder where answers may be kept for the next run, never a secret: to lose it
+    costs requests and nothing else. None: keep nothing.
     """
 
     fleet: str
@@ -186,6 +188,8 @@ class Context:
     timeouts: Timeouts | None = None
     recorded: Callable[[Address], Mapping[str, Any] | None] = lambda address: None
     begun: Callable[[Address], bool] = lambda address: False
+    wanted: Callable[[Address], Spec | None] = lambda address: None
+    cache: Path | None = None
     blob: Callable[[str], bytes] = _no_blob
 
     def http(self) -> Http:
@@ -218,6 +222,13 @@ class Provider(ABC):
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What stands at these addresses now; an absent thing has no entry."""
         raise LookupError(f"{type(self).__name__} has no kinds to read")
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What the service is sure to refuse of these changes, looked up without a write; asked once for each plan.
+
+        What cannot be known before is left out: then `apply` says it.
+        """
+        return {}
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Carry out one group, all or nothing, from whatever state the world is in."""
@@ -403,11 +414,13 @@ class CommitRequest:
 class SourceRepository:
     """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
 
+    `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
     by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
     """
 
     repository: str
+    branch: str
     description: str
     visibility: str
     template: str | None
@@ -448,6 +461,18 @@ class CodeHost(Provider):
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build (its latest attempt)."""
         raise LookupError(f"{type(self).__name__} builds nothing")
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The default branch of each repository, in few requests; one without a commit, or that is not there or not
+        to be seen, has no entry."""
+        return {}
+
+    def obstacle(self, repository: str, branch: str) -> str:
+        """Why rules are sure to refuse a commit to a branch; empty where they don't, or where that cannot be known.
+
+        It is asked where something is to be written and `files` warned of rules.
+        """
+        return ""
 
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:

@@ -7,7 +7,7 @@ import getpass
 import json
 import secrets
 import socket
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -78,6 +78,7 @@ def _settle(run: Run, name: str) -> None:
     try:
         provider = run.workshop[name]
         changes = {group: [_change(run.workshop, step) for step in begun.steps] for group, begun in groups.items()}
+        run.workshop.wanted.update(_wanted(change for group in changes.values() for change in group))
         blobs = {group: begun.blobs for group, begun in groups.items()}
         found = run.workshop.pace.repeat(provider.limits, lambda: _settled(provider, changes, blobs))
     except OutOfBudget:
@@ -126,6 +127,7 @@ def _change(workshop: Workshop, step: Step) -> Change:
 def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     """Carry out a plan under the lock, with journal and state."""
     run.workshop.blobs.update(plan.blobs)
+    run.workshop.wanted.update(_wanted(plan.changes))
     forbidden = dict(_recheck(plan, run.workshop))
     run.write_down(
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
@@ -145,6 +147,10 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())
     return outcome
+
+
+def _wanted(changes: Iterable[Change]) -> dict[Address, Spec]:
+    return {change.address: change.after for change in changes if change.after is not None}
 
 
 def _recheck(plan: Plan, workshop: Workshop) -> Iterator[tuple[Address, Forbidden]]:

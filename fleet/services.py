@@ -72,6 +72,7 @@ class Workshop:
     begun: set[Address] = field(default_factory=set)
     stored: dict[Address, str] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    wanted: dict[Address, Spec] = field(default_factory=dict)
     source: Source | None = None
     _open: dict[str, Provider] = field(default_factory=dict)
 
@@ -188,9 +189,16 @@ class Workshop:
             each=self._each(name),
             recorded=self.receipts.get,
             begun=self.begun.__contains__,
+            wanted=self.wanted.get,
+            cache=self._cache(),
             blob=self.blobs.__getitem__,
             timeouts=self.timeouts,
         )
+
+    def _cache(self) -> Path | None:
+        """A folder beside the state, once there is a state; fleet's folder keeps itself out of git."""
+        state = self.folder / self.fleet.state
+        return state / "cache" if self.fleet.state != "git" and state.is_dir() else None
 
     def _secret(self, name: str, source: SecretSource) -> Secret:
         try:

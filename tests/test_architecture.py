@@ -31,7 +31,7 @@ LAYERS = [
     },
     {"fleet.world", "fleet.difference", "fleet.resolution", "fleet.templates"},
     {"fleet.config", "fleet.state", "fleet.sites", "fleet.plan"},
-    {"fleet.builds", "fleet.issuing"},
+    {"fleet.builds", "fleet.issuing", "fleet.preflight"},
     {"fleet.store", "fleet.selection", "fleet.services", "fleet.sources", "fleet.importers"},
     {"fleet.images", "fleet.policy", "fleet.show_json", "fleet.plan_file", "fleet.show", "fleet.apply"},
     {"fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},

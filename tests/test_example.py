@@ -37,6 +37,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     assert judge.disagreements == []
 
 
+@pytest.mark.timeout(400)
 def test_the_example_goes_the_whole_way_stage_by_stage(world: World) -> None:
     from_nothing_to_a_server_with_the_image_on_every_hub(world)
     a_package_that_somebody_pushes_reaches_every_hub(world)

@@ -14,6 +14,7 @@ from fleet.provider import (
     Context,
     Files,
     Limits,
+    Objection,
     Receipts,
     Resource,
     Reveal,
@@ -23,11 +24,17 @@ from fleet.provider import (
     Spec,
 )
 from fleet_github.blaming import blame
+from fleet_github.branch_rules import against_commit
+from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
-from fleet_github.making import make_repository, store_credential, write_managed
+from fleet_github.listing import Listing
+from fleet_github.making import make_repository
+from fleet_github.managed import write_managed
+from fleet_github.preflight import preflight
 from fleet_github.reading import read_world
+from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
     FILES,
@@ -41,12 +48,9 @@ from fleet_github.specs import (
     split_secret,
 )
 
-MANAGED = (".github/workflows/build.yaml", ".github/workflows/test.yaml")
-"""Files whose ids are read in any case; others are added as sources name them."""
-
 
 class GitHub(CodeHost):
-    """GitHub, seen with one token."""
+    """GitHub, seen with one login."""
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {
         REPOSITORY: Repository,
@@ -59,17 +63,25 @@ class GitHub(CodeHost):
     def __init__(self, name: str, settings: GitHubSettings, context: Context) -> None:
         super().__init__(name, settings, context)
         self._client = Client(settings, context)
-        self._paths = set(MANAGED)
+        self._listing = Listing(self._client, context, name)
 
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at the head of a branch: one request for the branch, and one for each hundred files."""
         return read_files(self._client, repository, ref, paths)
+
+    def obstacle(self, repository: str, branch: str) -> str:
+        """The rules that let this login commit nothing to a branch: one request, and one for each ruleset."""
+        return against_commit(self._client, repository, branch)
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
     ) -> Mapping[tuple[str, int], str]:
         """The messages of the commits that last changed these lines: one request for ten files."""
         return blame(self._client, repository, ref, lines)
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """One query for a hundred repositories."""
+        return default_branches(self._client, self.context, repositories)
 
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
@@ -78,13 +90,12 @@ class GitHub(CodeHost):
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""
         check_repository_name(source.repository)
-        self._paths.update(source.managed)
         repository = Address(self.name, REPOSITORY, source.repository)
         wanted = Repository(
             owner=self.context.fleet,
             description=source.description,
             visibility=source.visibility,
-            first=First(template=source.template, seed=dict(source.seed)),
+            first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
         )
         secrets = [
             Resource(
@@ -109,7 +120,11 @@ class GitHub(CodeHost):
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """One query for 25 repositories with their files, and one request for each repository with secrets."""
-        return read_world(self._client, self.context, addresses, sorted(self._paths))
+        return read_world(self._client, self.context, self._listing, addresses)
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What GitHub is sure to refuse: a few requests for each owner, and some for repositories that change."""
+        return preflight(self._client, self.context, changes)
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Make each thing what it is to be; the receipts are what reading it again needs."""

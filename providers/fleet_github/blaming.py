@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from fleet.provider import ProviderError
+from fleet_github.batches import batches
 from fleet_github.client import Client
 
 FILES_A_QUERY = 10
@@ -18,8 +18,7 @@ def blame(
 ) -> dict[tuple[str, int], str]:
     """The message of the commit that last changed each line, by file and number, at the head of a branch."""
     found: dict[tuple[str, int], str] = {}
-    rest = iter(sorted(lines))
-    while files := list(islice(rest, FILES_A_QUERY)):
+    for files in batches(sorted(lines), FILES_A_QUERY):
         for file, ranges in _ranges(client, repository, ref, files):
             for number in lines[file]:
                 messages = (

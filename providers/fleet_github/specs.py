@@ -15,9 +15,10 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
 class First(Frozen):
-    """First content: a template repository, or files by the ids of their contents."""
+    """First content: a template repository, or files by the ids of their contents on a branch of this name."""
 
     template: str | None = None
+    branch: str = ""
     seed: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
 
 

@@ -115,7 +115,7 @@ def test_keyless_a_build_assumes_a_role_and_keeps_no_secret() -> None:
     role = {"role-to-assume": f"arn:aws:iam::123456789012:role/fleet/{name}", "aws-region": "us-west-2"}
     assert home.login.steps == (
         LoginStep("Assume the role that may push", "aws-credentials", "aws", role),
-        LoginStep("Log in to Amazon ECR", "ecr-login", "ecr", {}),
+        LoginStep("Log in to Amazon ECR", "ecr-login", "ecr", {"mask-password": "true"}),
     )
     output = "docker_password_123456789012_dkr_ecr_us_west_2_amazonaws_com"
     assert home.login.password == f"${{{{ steps.ecr.outputs.{output} }}}}"

@@ -47,7 +47,7 @@ def host(github: Sandbox, receipts: Mapping[Address, Mapping[str, Any]], begun: 
 
 
 def resources(github: GitHub) -> list[Resource]:
-    source = SourceRepository(REPOSITORY, "", "public", None, {}, {}, LOGIN, ())
+    source = SourceRepository(REPOSITORY, "main", "", "public", None, {}, {}, LOGIN, ())
     return [resource for resource in github.workshop(source) if resource.address.kind == SECRET]
 
 
