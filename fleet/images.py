@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.config import BuiltImage, Fleet, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted
 from fleet.errors import FleetError, InputError, ProviderError
-from fleet.model import Resource
+from fleet.model import Address, Resource
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Home, Registry, RegistryImage
 from fleet.site import full_name
@@ -34,6 +34,15 @@ class Homes:
             assert isinstance(image, BuiltImage)
             for resource in (*home.resources, *self.sources.get(key, ())):
                 yield Wanted(resource, key, image.adopt)
+
+    def notes(self, changed: Collection[Address]) -> Iterator[str]:
+        """What a person must know of the images of which one of these addresses is a part; the same only once."""
+        said: dict[str, None] = {}
+        for key, home in self.homes.items():
+            parts = {resource.address for resource in (*home.resources, *self.sources.get(key, ()))}
+            if not parts.isdisjoint(changed):
+                said.update(dict.fromkeys(home.notes))
+        return (f"Notice: {note}" for note in said)
 
 
 def read_homes(

@@ -86,6 +86,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             left_out=tuple(left_out),
             notes=(
                 *tracks.notes,
+                *homes.notes({change.address for change in changes}),
                 *_warnings(surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),

@@ -30,7 +30,7 @@ For HTTP there is `context.http()`, which counts requests and keeps rule 5, and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -60,7 +60,7 @@ from fleet.site import SiteReference, full_name
 
 if TYPE_CHECKING:
     from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
-    from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
+    from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient, Tag
 
 __all__ = [
     "HTTP2",
@@ -109,6 +109,7 @@ __all__ = [
     "SiteReference",
     "SourceRepository",
     "Spec",
+    "Tag",
     "Timeouts",
     "TryAgain",
     "Unsure",
@@ -124,7 +125,7 @@ __all__ = [
 
 _LATE = {
     **dict.fromkeys(("HTTP2", "Answer", "Ask", "Http", "Timeouts", "host_of", "is_loopback"), "fleet.http"),
-    **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient"), "fleet.oci"),
+    **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "Tag"), "fleet.oci"),
 }
 """What is imported when a provider asks for it: a fleet without registries does not pay for it."""
 
@@ -296,11 +297,16 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there."""
+    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
+
+    `notes` are sentences for a person, such as a step that no API offers; a plan that changes something of the image
+    shows them.
+    """
 
     name: str
     resources: tuple[Resource, ...] = ()
     login: Login | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Registry(Provider):
@@ -318,6 +324,14 @@ class Registry(Provider):
     @abstractmethod
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image by its full name, newest first, page by page as they are asked for.
+
+        Nothing for an image that is not there; raises ProviderError where the registry does not show it to this login,
+        and where the provider has no way to list them.
+        """
+        raise ProviderError(f"fleet cannot list the tags of {name} by their date")
 
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""

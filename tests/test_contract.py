@@ -12,12 +12,18 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
 from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
+    "ghcr": GhcrSubject,
+    "ghcr with an own login": OwnLoginGhcrSubject,
+    "dockerhub": DockerHubSubject,
+    "acr": AcrSubject,
+    "acr with an own login": OwnLoginAcrSubject,
     "ecr": EcrSubject,
     "ecr with keys": EcrKeySubject,
     "ecr with an own login": OwnLoginEcrSubject,
@@ -72,6 +78,11 @@ OF_REGISTRIES = [
     "tags are looked up",
     "trouble is no missing tag",
 ]
+OF_LOGINS = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "a login works for its own image",
+]
 
 NOT_ONCE = "it issues nothing that is shown once"
 OF_ISSUERS = ["issued credentials replace each other"]
@@ -80,6 +91,23 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
     "quay": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
     "quay with an own login": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
     "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
+    "ghcr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "it makes nothing": OF_THINGS,
+        "builds push with the token of their own run": OF_LOGINS,
+        NOT_ONCE: OF_ISSUERS,
+    },
+    "ghcr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "it makes nothing": OF_THINGS,
+        NOT_ONCE: OF_ISSUERS,
+    },
+    "dockerhub": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
+    "acr": {"it is no code host": OF_CODE_HOSTS},
+    "acr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "with an own login it makes nothing": sorted([*OF_THINGS, *OF_ISSUERS]),
+    },
     "ecr": {
         "it is no code host": OF_CODE_HOSTS,
         "builds assume a role, and no secret is kept": [

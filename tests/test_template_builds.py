@@ -1,68 +1,82 @@
-"""The built-in template's workflows, run: images are built, pushed with the right tag, and hold no credential."""
+"""The built-in template's workflows, run: each kind of login pushes one image with the right tag and no credential in
+it, and what must not push does not."""
 
 from __future__ import annotations
 
-import gzip
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import httpx
 import pytest
 from github import Auth, Github
+from github.Repository import Repository
 
 from fleet.render import RenderValues, render
 from fleet.sandbox.github import Sandbox, serve_github
-from fleet.sandbox.http import Loopback, Request, Response
-from fleet.sandbox.push import MANIFEST
-from fleet.sandbox.registry import TOKEN_PATH, Registry
-from fleet.sandbox.token import Rights, TokenService
+from fleet.sandbox.http import Loopback
 from fleet.templates import read_pins, read_template
+from tests.clouds import IMAGE, KEY, KEY_ID, Cloud
 from tests.logins import LOGINS
 
 BUILD, TEST = MANAGED = (".github/workflows/build.yaml", ".github/workflows/test.yaml")
 TEMPLATE = read_template("builtin:user-image", Path("/nowhere"), MANAGED, ["README.md", "environment.yml"])
-VALUES = RenderValues("quay.io", "example/climate", "main", read_pins(), LOGINS["a stored password"][1])
-WORKFLOWS = render(TEMPLATE.managed, VALUES)
-PASSWORD = "s3cret-of-the-robot"
-CREDENTIALS = (PASSWORD.encode(), b64encode(PASSWORD.encode()), b64encode(b"x-access-token")[:18])
-"""What must not lie in an image: the registry's password, and the beginning of a job's token as git stores it."""
+SOURCE = "example-org/climate"
+KEYLESS = ("AWS without a key", "Google without a key")
+PASSWORD, JSON_KEY = "canary-of-the-robot", '{"type": "service_account",\n "private_key": "canary-of-google"}\n'
+SECRETS = {
+    "QUAY_PASSWORD": PASSWORD,
+    "AWS_ACCESS_KEY_ID": KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": KEY,
+    "GCP_SA_KEY": JSON_KEY,
+}
+VENDORS = ("sts.us-west-2.amazonaws.com", "api.ecr.us-west-2.amazonaws.com", "sts.googleapis.com")
+FIRST_OF_A_TOKEN = b64encode(b"x-access-token")[:18]
+"""How a job's token begins where git's configuration keeps it."""
 
 
-class Quay:
-    """A registry whose one login may push to one repository, and nobody else may do anything."""
-
-    def __init__(self) -> None:
-        self.tokens = TokenService(self._authenticate)
-        self.registry = Registry(self.tokens)
-
-    def _authenticate(self, username: str, password: str) -> Rights | None:
-        if (username, password) != ("example+climate", PASSWORD):
-            return None
-        return lambda name: frozenset({"pull", "push"}) if name == "example/climate" else frozenset()
-
-    def handle(self, request: Request) -> Response:
-        return (self.tokens if request.path == TOKEN_PATH else self.registry).handle(request)
-
-    @property
-    def held(self) -> dict[str, set[str]]:
-        """The tags of every repository."""
-        return {name: set(one["tags"]) for name, one in self.registry.repositories.items()}
+def workflows(kind: str) -> dict[str, str]:
+    host, login = LOGINS[kind]
+    values = RenderValues(host, IMAGE, "main", read_pins(), login)
+    return {path: data.decode() for path, data in render(TEMPLATE.managed, values).items()}
 
 
 @pytest.fixture
-def quay() -> Iterator[Loopback]:
-    with Loopback(Quay()) as served:
-        yield served
+def served() -> Iterator[Loopback]:
+    """The registry, under every host that a kind of login has, and what its login steps call."""
+    with Loopback(Cloud()) as loopback:
+        yield loopback
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, quay: Loopback) -> Iterator[Sandbox]:
-    """A sandbox GitHub whose builds reach `quay` under its real name."""
-    with serve_github(tmp_path / "github", registries={"quay.io": quay.url}) as served:
-        served.state.create_user("ada")
-        served.state.create_organization("example-org", admins=["ada"])
-        yield served
+def cloud(served: Loopback) -> Cloud:
+    assert isinstance(served.service, Cloud)
+    served.service.logins |= {("example+climate", PASSWORD), ("_json_key", JSON_KEY)}
+    served.service.canaries |= {PASSWORD, JSON_KEY, "canary-of-google"}
+    return served.service
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, served: Loopback, cloud: Cloud) -> Iterator[Sandbox]:
+    """A sandbox GitHub whose builds reach the cloud under its real names."""
+    registries = {host: served.url for host, _ in LOGINS.values()}
+    services = dict.fromkeys(VENDORS, served.url)
+    with serve_github(tmp_path / "github", registries=registries, services=services) as github:
+        github.state.create_user("ada")
+        github.state.create_user("mallory")
+        github.state.create_organization("example-org", admins=["ada"])
+        cloud.address = github.url
+
+        def may_push_packages(password: str) -> bool:
+            token = github.state.tokens.get(password)
+            cloud.canaries.add(password)
+            return (
+                token is not None
+                and token.rights.get("packages") == "write"
+                and token.repositories == frozenset({SOURCE})
+            )
+
+        cloud.of_github = may_push_packages
+        yield github
 
 
 @pytest.fixture
@@ -77,60 +91,127 @@ def ada(sandbox: Sandbox) -> Iterator[Github]:
         yield client
 
 
-def layer(quay: Loopback, tag: str) -> tuple[bytes, bytes]:
-    """The configuration and the one layer of a pushed image, the latter unpacked."""
-    url = f"{quay.url}/v2/example/climate"
-    asked = {"service": "registry", "scope": "repository:example/climate:pull"}
-    login = ("example+climate", PASSWORD)
-    token = httpx.get(f"{quay.url}{TOKEN_PATH}", params=asked, auth=login).json()["token"]
-    with httpx.Client(headers={"authorization": f"Bearer {token}"}) as client:
-        manifest = client.get(f"{url}/manifests/{tag}", headers={"accept": MANIFEST}).json()
-        parts = (manifest["config"]["digest"], manifest["layers"][0]["digest"])
-        config, packed = (client.get(f"{url}/blobs/{digest}").content for digest in parts)
-    return config, gzip.decompress(packed)
-
-
-def built(sandbox: Sandbox, ada: Github, quay: Loopback, build: bytes) -> tuple[bytes, bytes]:
-    """The image that a new repository's build workflow makes: its configuration and its layer."""
+def pushed(sandbox: Sandbox, ada: Github, files: Mapping[str, str]) -> Repository:
+    """A repository with the secrets of every kind, to which these workflows were pushed; its runs have ended."""
     first = {path: data.decode() for path, data in TEMPLATE.seed.items()}
-    sandbox.state.create_repository("example-org/climate", first)
-    repository = ada.get_repo("example-org/climate")
-    repository.create_secret("QUAY_PASSWORD", PASSWORD)
-    repository.create_file(BUILD, "Build images", build)
+    sandbox.state.create_repository(SOURCE, first)
+    repository = ada.get_repo(SOURCE)
+    for name, value in SECRETS.items():
+        repository.create_secret(name, value)
+    sandbox.commit(SOURCE, files, "Build images")
+    sandbox.actions.wait()
+    return repository
+
+
+def leaks(contents: Mapping[str, bytes], cloud: Cloud) -> set[str]:
+    """The parts of an image that hold a credential, as it is or as HTTP and git encode it."""
+    plain = [canary.strip().encode() for canary in cloud.canaries if canary]
+    sought = [FIRST_OF_A_TOKEN, *plain, *(b64encode(canary).rstrip(b"=")[:-1] for canary in plain)]
+    return {path for path, data in contents.items() if any(canary in data for canary in sought)}
+
+
+def why(sandbox: Sandbox) -> str:
+    """Why the last run's steps failed, as the sandbox notes it for people."""
+    run = sandbox.state.repository(SOURCE).runs[-1]
+    return " ".join(step.message for job in run.jobs for step in job.steps if step.message)
+
+
+@pytest.mark.parametrize("kind", LOGINS)
+def test_a_build_logs_in_pushes_its_tag_and_leaves_no_credential_in_the_image(
+    kind: str, sandbox: Sandbox, ada: Github, cloud: Cloud, served: Loopback
+) -> None:
+    repository = pushed(sandbox, ada, workflows(kind))
+    (run,) = repository.get_workflow_runs()
+    assert (run.conclusion, run.event, why(sandbox)) == ("success", "push", "")
+    tag = repository.get_branch("main").commit.sha[:12]
+    assert cloud.held == {IMAGE: {tag, "latest"}}
+    contents = cloud.contents(served.url, tag)
+    assert "srv/repo/environment.yml" in contents
+    assert leaks(contents, cloud) == set()
+
+
+CARELESS = {
+    "persist-credentials: false": ("a stored password", "persist-credentials: true", "srv/repo/.git/config"),
+    'create_credentials_file: "false"': ("Google without a key", 'create_credentials_file: "true"', "gha-creds-"),
+}
+
+
+@pytest.mark.parametrize("careful", CARELESS)
+def test_a_credential_that_a_step_left_behind_would_be_seen_in_the_image(
+    careful: str, sandbox: Sandbox, ada: Github, cloud: Cloud, served: Loopback
+) -> None:
+    kind, careless, where = CARELESS[careful]
+    given = workflows(kind)
+    assert careful in given[BUILD]
+    repository = pushed(sandbox, ada, {**given, BUILD: given[BUILD].replace(careful, careless)})
+    cloud.canaries.add("external_account")  # what a file of credentials says that it is
+    contents = cloud.contents(served.url, repository.get_branch("main").commit.sha[:12])
+    (leak,) = leaks(contents, cloud)
+    assert where in leak
+
+
+@pytest.mark.parametrize("kind", KEYLESS)
+def test_nobody_vouches_for_a_job_without_the_right_to_ask_for_it(
+    kind: str, sandbox: Sandbox, ada: Github, cloud: Cloud
+) -> None:
+    build = workflows(kind)[BUILD]
+    lines = [line for line in build.splitlines(keepends=True) if "id-token" not in line]
+    (run,) = pushed(sandbox, ada, {BUILD: "".join(lines)}).get_workflow_runs()
+    assert run.conclusion == "failure"
+    assert "id-token" in why(sandbox)
+    assert cloud.held == {}
+
+
+def test_the_jobs_token_pushes_nothing_without_the_right_to_packages(
+    sandbox: Sandbox, ada: Github, cloud: Cloud
+) -> None:
+    build = workflows("GITHUB_TOKEN")[BUILD].replace("packages: write", "packages: read")
+    (run,) = pushed(sandbox, ada, {BUILD: build}).get_workflow_runs()
+    assert (run.conclusion, cloud.held) == ("failure", {})
+    assert "refused with 401" in why(sandbox)
+
+
+@pytest.mark.parametrize("kind", KEYLESS)
+def test_a_build_on_another_branch_is_let_in_nowhere(kind: str, sandbox: Sandbox, ada: Github, cloud: Cloud) -> None:
+    repository = pushed(sandbox, ada, {"notes": "no workflow yet"})
+    repository.create_git_ref("refs/heads/topic", repository.get_branch("main").commit.sha)
+    everywhere = (
+        workflows(kind)[BUILD].replace('branches: ["main"]', 'branches: ["**"]').replace("heads/main", "heads/topic")
+    )
+    repository.create_file(BUILD, "Build on any branch", everywhere, branch="topic")
     sandbox.actions.wait()
     (run,) = repository.get_workflow_runs()
-    assert (run.conclusion, run.event) == ("success", "push")
-    assert isinstance(quay.service, Quay)
-    tag = repository.get_branch("main").commit.sha[:12]
-    assert quay.service.held == {"example/climate": {tag, "latest"}}
-    return layer(quay, tag)
+    assert (run.head_branch, run.conclusion) == ("topic", "failure")
+    assert "AssumeRoleWithWebIdentity" in why(sandbox) or "unauthorized_client" in why(sandbox)
+    assert cloud.held == {}
 
 
-def test_a_repository_of_these_files_builds_its_image_and_no_credential_gets_into_it(
-    sandbox: Sandbox, ada: Github, quay: Loopback
-) -> None:
-    parts = built(sandbox, ada, quay, WORKFLOWS[BUILD])
-    assert b"environment.yml" in parts[1]
-    assert not any(credential in part for part in parts for credential in CREDENTIALS)
-
-
-def test_a_checkout_that_left_its_token_behind_would_be_seen_in_the_image(
-    sandbox: Sandbox, ada: Github, quay: Loopback
-) -> None:
-    careless = WORKFLOWS[BUILD].replace(b"persist-credentials: false", b"persist-credentials: true")
-    parts = built(sandbox, ada, quay, careless)
-    assert any(credential in part for part in parts for credential in CREDENTIALS)
-
-
-def test_a_pull_request_is_built_and_nothing_is_pushed(sandbox: Sandbox, ada: Github, quay: Loopback) -> None:
-    first = {**TEMPLATE.seed, **WORKFLOWS}
-    sandbox.state.create_repository("example-org/climate", {path: data.decode() for path, data in first.items()})
-    repository = ada.get_repo("example-org/climate")
+@pytest.mark.parametrize("kind", LOGINS)
+def test_a_pull_request_is_built_and_nothing_is_pushed(kind: str, sandbox: Sandbox, ada: Github, cloud: Cloud) -> None:
+    asked = set(cloud.canaries)
+    first = {**{path: data.decode() for path, data in TEMPLATE.seed.items()}, **workflows(kind)}
+    sandbox.state.create_repository(SOURCE, first)
+    repository = ada.get_repo(SOURCE)
     repository.create_git_ref("refs/heads/more", repository.get_branch("main").commit.sha)
     repository.create_file("postBuild", "More", "true", branch="more")
     repository.create_pull("main", "more", title="More")
+    sandbox.propose_from_fork(SOURCE, {"postBuild": "true"}, "mallory")
+    sandbox.actions.wait()
+    runs = list(repository.get_workflow_runs())
+    assert [(run.name, run.event, run.conclusion) for run in runs] == [("Test", "pull_request", "success")] * 2
+    assert cloud.held == {}
+    assert asked == cloud.canaries, "a credential was asked for"
+
+
+@pytest.mark.parametrize("kind", LOGINS)
+def test_a_fork_that_proposes_a_workflow_of_its_own_gets_no_credential(
+    kind: str, sandbox: Sandbox, ada: Github, cloud: Cloud
+) -> None:
+    repository = pushed(sandbox, ada, {"notes": "no workflow yet"})
+    build = workflows(kind)[BUILD].replace('push:\n    branches: ["main"]', "pull_request:")
+    lines = [line for line in build.splitlines(keepends=True) if "if: github.ref" not in line]
+    sandbox.propose_from_fork(SOURCE, {BUILD: "".join(lines)}, "mallory")
     sandbox.actions.wait()
     (run,) = repository.get_workflow_runs()
-    assert (run.name, run.event, run.conclusion) == ("Test", "pull_request", "success")
-    assert isinstance(quay.service, Quay)
-    assert quay.service.held == {}
+    assert (run.event, run.conclusion) == ("pull_request", "failure")
+    assert cloud.held == {}

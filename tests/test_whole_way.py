@@ -69,6 +69,16 @@ class WholeFleet:
         assert head is not None
         return head
 
+    def client(self) -> Github:
+        """Somebody else who works on GitHub meanwhile."""
+        return Github(
+            auth=Auth.Token(os.environ["GITHUB_TOKEN"]),
+            base_url=self.github.url,
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+
     @property
     def tags(self) -> set[str]:
         """The tags that the registry holds."""
@@ -173,7 +183,7 @@ def test_a_branch_that_no_workflow_can_name_is_refused_at_the_image(
 def test_a_started_build_on_another_branch_pushes_nothing(whole: WholeFleet) -> None:
     assert main(["apply", "-auto-approve"]) == ExitCode.OK
     tags = whole.tags
-    client = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"]), base_url=whole.github.url, retry=None)
+    client = whole.client()
     repository = client.get_repo(SOURCE)
     repository.create_git_ref("refs/heads/topic", whole.head)
     repository.create_file("postBuild", "More", "true", branch="topic")

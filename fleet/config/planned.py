@@ -11,22 +11,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fleet.config.base import Strict, Text, problem
-from fleet.provider import Provider, Registry, Settings, Url
-from fleet.secrets import SecretSource
-
-
-class TokenAuth(Strict):
-    """A token."""
-
-    token: SecretSource = Field(description="Where the token is found.")
-
-
-class LoginAuth(Strict):
-    """A user name and a password."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found.")
+from fleet.config.base import Text, problem
+from fleet.provider import Provider, Registry, Settings
 
 
 class ArtifactRegistry(Settings):
@@ -64,39 +50,10 @@ class Gcr(Settings):
     shared: bool = Field(default=False, description="Says that push rights reach every image of the host.")
 
 
-class Acr(Settings):
-    """Azure Container Registry."""
-
-    type: Literal["acr"] = Field(description="Azure Container Registry.")
-    registry: Text = Field(description="The registry's name, as in NAME.azurecr.io.")
-    subscription: Text | None = Field(default=None, description="The subscription; needed to issue credentials.")
-    resource_group: Text | None = Field(default=None, description="The resource group; needed to issue credentials.")
-    url: Url | None = Field(default=None, description="The login server, where it is not NAME.azurecr.io.")
-
-
-class Ghcr(Settings):
-    """GitHub's container registry: builds push with the token that their run is given."""
-
-    type: Literal["ghcr"] = Field(description="GitHub Container Registry.")
-    owner: Text = Field(description="The organisation or user that owns the packages.")
-    auth: TokenAuth | None = Field(default=None, description="A classic token (read:packages); absent: anonymous.")
-
-
-class DockerHub(Settings):
-    """Docker Hub, for reading and for an operator's own login."""
-
-    type: Literal["dockerhub"] = Field(description="Docker Hub.")
-    namespace: Text = Field(description="The organisation or user that owns the repositories.")
-    auth: LoginAuth | None = Field(default=None, description="The login for reading; absent: anonymous.")
-
-
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
     {
         "gar": ArtifactRegistry,
         "gcr": Gcr,
-        "acr": Acr,
-        "ghcr": Ghcr,
-        "dockerhub": DockerHub,
     }
 )
 

@@ -42,8 +42,8 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
             "12:57: delivery by pull request is not built yet",
         ),
         (
-            FOLLOWING + "registries: {g: {type: acr, registry: r, rotate: 90d}}\n",
-            "12:42: rotation of credentials is not built yet",
+            FOLLOWING + "registries: {g: {type: acr, registry: example, rotate: 90d}}\n",
+            "12:48: rotation of credentials is not built yet",
         ),
         (
             FOLLOWING + "registries: {d: {type: dockerhub, namespace: n}}\n",

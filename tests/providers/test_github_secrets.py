@@ -47,7 +47,17 @@ def host(github: Sandbox, receipts: Mapping[Address, Mapping[str, Any]], begun: 
 
 
 def resources(github: GitHub) -> list[Resource]:
-    source = SourceRepository(REPOSITORY, "main", "", "public", None, {}, {}, LOGIN, ())
+    source = SourceRepository(
+        repository=REPOSITORY,
+        branch="main",
+        description="",
+        visibility="public",
+        template=None,
+        seed={},
+        managed={},
+        secrets=LOGIN,
+        needs=(),
+    )
     return [resource for resource in github.workshop(source) if resource.address.kind == SECRET]
 
 
