@@ -46,8 +46,8 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
             "12:48: rotation of credentials is not built yet",
         ),
         (
-            FOLLOWING + "registries: {d: {type: dockerhub, namespace: n}}\n",
-            '12:14: a registry of type "dockerhub" is not built yet',
+            FOLLOWING + "registries: {g: {type: gcr, project: p}}\n",
+            '12:14: a registry of type "gcr" is not built yet',
         ),
     ],
 )
