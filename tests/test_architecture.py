@@ -46,7 +46,7 @@ LAYERS = [
 OUTSIDE = ("fleet.sandbox", "fleet.testing")
 """Outside of the layer rule: nothing but the command line may import the sandbox, and nothing the contract suite."""
 
-OWNERS = {"github": "fleet_github", "boto3": "fleet_ecr", "google": "fleet_gar", "azure": "fleet_acr"}
+OWNERS = {"github": "fleet_github", "boto3": "fleet_ecr", "google": "fleet_google", "azure": "fleet_acr"}
 """The one provider that may import each SDK."""
 
 

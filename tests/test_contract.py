@@ -14,6 +14,7 @@ from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
 from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
 from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
+from tests.subjects_google import GarSubject, GarWithKeysSubject, GcrSubject, OwnLoginGarSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
@@ -27,6 +28,10 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "ecr": EcrSubject,
     "ecr with keys": EcrKeySubject,
     "ecr with an own login": OwnLoginEcrSubject,
+    "gar": GarSubject,
+    "gar with keys": GarWithKeysSubject,
+    "gar with an own login": OwnLoginGarSubject,
+    "gcr": GcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -83,6 +88,17 @@ OF_LOGINS = [
     "a login that may not push is not revealed",
     "a login works for its own image",
 ]
+OF_STORED_LOGINS = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "issued credentials replace each other",
+]
+OF_OWNED_THINGS = [
+    "killed at every write of adopting",
+    "killed at every write of forgetting what was adopted",
+    "what another fleet owns is refused",
+    "what exists is adopted",
+]
 
 NOT_ONCE = "it issues nothing that is shown once"
 OF_ISSUERS = ["issued credentials replace each other"]
@@ -121,6 +137,14 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
     "ecr with an own login": {
         "it is no code host": OF_CODE_HOSTS,
         "fleet issues nothing where the operator has a login": OF_ISSUERS,
+    },
+    "gar": {"it is no code host": OF_CODE_HOSTS, "builds push without a stored secret": OF_STORED_LOGINS},
+    "gar with keys": {"it is no code host": OF_CODE_HOSTS},
+    "gar with an own login": {"it is no code host": OF_CODE_HOSTS, "the login is the operator's": OF_ISSUERS},
+    "gcr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "builds push without a stored secret": OF_STORED_LOGINS,
+        "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
     },
     "checkout": {
         "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),

@@ -18,7 +18,6 @@ from pydantic import (
 )
 
 from fleet import plugins, provider
-from fleet.config import planned
 from fleet.config.base import DAYS, Strict, Text, problem
 from fleet.errors import FleetError
 from fleet.provider import Provider, Settings
@@ -30,17 +29,17 @@ _Role: TypeAlias = type[Provider]
 def settings_of(type_name: str) -> type[Settings] | None:
     """The settings model of a provider type; raises FleetError when its package is missing or broken."""
     found = plugins.load(type_name)
-    return found.settings if found else planned.SETTINGS.get(type_name)
+    return found.settings if found else None
 
 
 def role_of(type_name: str) -> type[Provider] | None:
     """What providers of a type are (a subclass of Registry or of CodeHost); raises FleetError as `settings_of`."""
-    return plugins.load(type_name) or planned.role_of(type_name)
+    return plugins.load(type_name)
 
 
 def known_types(role: type[Provider]) -> list[str]:
     """The provider types that can be written in fleet.yaml for a role; one that cannot be imported is left out."""
-    return [name for name in sorted({*plugins.types(), *planned.SETTINGS}) if _has_role(name, role)]
+    return [name for name in plugins.types() if _has_role(name, role)]
 
 
 def _has_role(type_name: str, role: type[Provider]) -> bool:

@@ -152,7 +152,13 @@ RULES = {
     "tags are looked up": (tags_are_looked_up, ("registry", "publish")),
     "trouble is no missing tag": (trouble_is_no_missing_tag, ("registry", "publish")),
     "a login works for its own image": (login_is_revealed_and_works_for_its_own_image_only, ("registry", "login")),
-    "a login that may not push is not revealed": (useless_login_is_not_revealed, ("registry", "login", "disarm")),
-    "issued credentials replace each other": (issued_credentials_replace_each_other, ("registry", "issuer", "login")),
-    "a dead login reveals nothing": (expired_login_reveals_nothing, ("registry", "login", "expire")),
+    "a login that may not push is not revealed": (
+        useless_login_is_not_revealed,
+        ("registry", "login", "password", "disarm"),
+    ),
+    "a dead login reveals nothing": (expired_login_reveals_nothing, ("registry", "login", "password", "expire")),
+    "issued credentials replace each other": (
+        issued_credentials_replace_each_other,
+        ("registry", "issuer", "login", "password"),
+    ),
 }

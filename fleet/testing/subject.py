@@ -26,7 +26,8 @@ class Subject(ABC):
     """A provider of the entry point group `fleet.providers`, with a service of its own.
 
     `without` says, by the name of a method or attribute of this class, what the service has no room for, and why; the
-    cases that need it then do not apply. All else must be given.
+    cases that need it then do not apply. All else must be given. Builds that log in without a stored secret are
+    `without` a `password`.
     """
 
     type: ClassVar[str]

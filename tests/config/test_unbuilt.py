@@ -45,10 +45,6 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
             FOLLOWING + "registries: {g: {type: acr, registry: example, rotate: 90d}}\n",
             "12:48: rotation of credentials is not built yet",
         ),
-        (
-            FOLLOWING + "registries: {g: {type: gcr, project: p}}\n",
-            '12:14: a registry of type "gcr" is not built yet',
-        ),
     ],
 )
 def test_what_is_not_built_yet_is_named(tmp_path: Path, text: str, words: str) -> None:
