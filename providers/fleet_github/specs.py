@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import ClassVar
 
 from fleet.provider import Frozen, Objection, Owned, ProviderError, SecretRef, Spec
 
@@ -44,6 +46,8 @@ class ActionsSecret(Spec):
     A secret of unknown origin is left as it is, and so equal to any that is wanted without `replace`.
     """
 
+    is_credential: ClassVar[bool] = True
+
     source: SecretRef | None = None
     changed: bool = False
     replace: bool = False
@@ -67,6 +71,10 @@ class ManagedFiles(Spec):
     files: dict[str, str]
     edited: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
     overwrite: bool = False
+
+    def authors(self) -> Mapping[str, str]:
+        """The author of each file that is not as fleet wrote it."""
+        return self.edited
 
     def objection(self, standing: Spec | None) -> Objection | None:
         """A file that somebody edited by hand is replaced only where the template says so."""
