@@ -147,6 +147,8 @@ def _add_ci(commands: argparse._SubParsersAction[_Parser]) -> None:
         required=True,
         help="the repository of fleet, pinned by commit",
     )
+    _option(init, "branch", metavar="NAME", default="main", help="the default branch (main)")
+    _add_without(init)
     _flag(init, "overwrite", help="replace a workflow that says something else")
     init.set_defaults(action="init")
     reviewed = actions.add_parser(

@@ -13,7 +13,8 @@ def error_lines(error: FleetError) -> list[Line]:
     """What is printed for an error."""
     if isinstance(error, InputError | PolicyRefusal):
         return diagnostic_lines(error.diagnostics)
-    return [line(("error", "Error: "), str(error))]
+    first, *more = str(error).splitlines() or [""]
+    return [line(("error", "Error: "), first), *(line("  ", text) for text in more)]
 
 
 def diagnostics_of(error: FleetError) -> Sequence[Diagnostic]:

@@ -22,7 +22,7 @@ from fleet.errors import FleetError
 from fleet.model import Address, Spec, canonical
 from fleet.plan import FORMAT_VERSION, Plan, Track, canonical_json, decided
 from fleet.site import KIND
-from fleet.state import State, Thing
+from fleet.state import State
 
 LARGEST_FILE = 64 << 20
 """Bytes that a reviewed plan may have; that of 100,000 changes has half as many."""
@@ -140,19 +140,23 @@ def as_reviewed(plan: Plan, reviewed: Reviewed) -> Plan:
 def completed(reviewed: Reviewed, plan: Plan, state: State, begun: Mapping[Address, Spec | None]) -> dict[str, Any]:
     """What a plan decides, with everything added back that a run of the reviewed plan did before it was killed.
 
-    Fleet's own record says so: it moved a thing from exactly the reviewed state to exactly the wanted one. `begun` is
-    what a killed run was about to write. Without such a run this is what the plan decides, and nothing else.
+    Fleet's own record says so: a thing needs no change any more, and fleet was the last to write it, as it is wanted.
+    `begun` is what a killed run was about to write. Without such a run this is what the plan decides, and nothing else.
     """
     document: dict[str, Any] = json.loads(canonical_json(decided(as_reviewed(plan, reviewed))))
     new = {change["address"]: change for change in document["changes"]}
     unfinished = {str(address): canonical(after) for address, after in begun.items()}
     built = dict(_built(reviewed, state))
+    ours = {
+        change["address"]
+        for change in reviewed.decided["changes"]
+        if unfinished.get(change["address"], ...) == change["after"]
+        or (change["address"] not in new and _is_done(change, state))
+    }
     changes = []
     for change in reviewed.decided["changes"]:
-        address, now = change["address"], new.pop(change["address"], None)
-        if now is None:
-            now = change if _is_done(change, state.things.get(address)) else None
-        elif unfinished.get(address, ...) == change["after"] or _is_the_build(change, now, built):
+        now = new.pop(change["address"], None)
+        if change["address"] in ours or (now is not None and _is_a_consequence(change, now, ours, built)):
             now = change
         if now is not None:
             changes.append(now)
@@ -161,11 +165,10 @@ def completed(reviewed: Reviewed, plan: Plan, state: State, begun: Mapping[Addre
     return {**document, "changes": [*changes, *new.values()]}
 
 
-def _is_done(change: Mapping[str, Any], thing: Thing | None) -> bool:
-    """Whether fleet itself made exactly this change last; a build has nothing before it."""
-    if thing is None or thing.current != change["after"]:
-        return False
-    return thing.previous == change["before"] or str(change["address"]).startswith(f"{BUILDS}:")
+def _is_done(change: Mapping[str, Any], state: State) -> bool:
+    """Whether a change that is not needed any more is one that fleet itself made; what left is in no record."""
+    thing = state.things.get(change["address"])
+    return thing is None if change["after"] is None else thing is not None and thing.current == change["after"]
 
 
 def _built(reviewed: Reviewed, state: State) -> Iterator[tuple[str, str]]:
@@ -177,8 +180,12 @@ def _built(reviewed: Reviewed, state: State) -> Iterator[tuple[str, str]]:
             yield address.name, str(thing.receipt["tag"])
 
 
-def _is_the_build(change: Mapping[str, Any], now: Mapping[str, Any], built: Mapping[str, str]) -> bool:
-    """Whether a change now names the tag that the reviewed one was waiting for."""
+def _is_a_consequence(
+    change: Mapping[str, Any], now: Mapping[str, Any], ours: set[str], built: Mapping[str, str]
+) -> bool:
+    """Whether a change differs only by what the reviewed plan itself has done: made what it stands in, or built it."""
+    if change["before"] is None and now["after"] == change["after"] and ours & set(change["needs"]):
+        return True
     match change["after"], now["after"]:
         case {"tag": {"build_of": repository}}, {"tag": tag}:
             return bool(change["before"] == now["before"] and built.get(repository) == tag)

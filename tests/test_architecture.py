@@ -41,7 +41,7 @@ LAYERS = [
     {"fleet.builds"},
     {"fleet.config", "fleet.state", "fleet.sites", "fleet.plan"},
     {"fleet.posting", "fleet.plan_difference", "fleet.reviewed"},
-    {"fleet.store", "fleet.selection", "fleet.services", "fleet.sources", "fleet.importers"},
+    {"fleet.store", "fleet.selection", "fleet.services", "fleet.sources", "fleet.importers", "fleet.workflow_file"},
     {"fleet.images", "fleet.policy", "fleet.show_json", "fleet.plan_file", "fleet.show", "fleet.apply"},
     {"fleet.tracks", "fleet.wants", "fleet.run", "fleet.progress"},
     {"fleet.planning"},

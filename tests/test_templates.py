@@ -48,7 +48,8 @@ def test_zizmor_finds_nothing_of_medium_severity_or_above(rendered: Path) -> Non
 def test_every_action_is_pinned_by_the_one_table(rendered: Path) -> None:
     pins = {f"{entry['action']}@{entry['sha']} # {entry['tag']}" for entry in actions().values()}
     used = {use for path in MANAGED for use in re.findall(r"uses: (.+)", (rendered / path).read_text())}
-    assert used == pins
+    assert used
+    assert used <= pins
     template = Path(str(__import__("fleet.templates").templates.__path__[0]))
     for file in template.rglob("*"):
         if file.is_file() and file.name != "actions.toml" and file.suffix != ".pyc":

@@ -13,8 +13,9 @@ from fleet.config import validate
 from fleet.diagnostics import Diagnostic, report
 from fleet.errors import ExitCode
 from fleet.report import diagnostic_lines
+from fleet.runner import runner_of
 from fleet.terminal import line, write
-from fleet.workflow_commands import diagnostic_annotation
+from fleet.workflow_commands import append_outputs, diagnostic_annotation
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _annotate(diagnostics: Sequence[Diagnostic]) -> None:
     """Each mistake at its very line, as GitHub shows it in the pull request."""
-    workspace = os.environ.get("GITHUB_WORKSPACE")
+    runner = runner_of(os.environ)
     for found in diagnostics:
-        sys.stdout.write(diagnostic_annotation(found, Path(workspace) if workspace else None) + "\n")
+        sys.stdout.write(diagnostic_annotation(found, runner.workspace) + "\n")
+    if runner.output is not None:
+        append_outputs(runner.output, {"exit_class": "error" if diagnostics else "ok"})
