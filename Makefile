@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt constraints-node.txt
 
 setup: $(STAMP) ## install into .venv (idempotent)
 
-demo: setup ## the main job, in a scratch folder, in a minute
+demo: setup ## the main job, in a sandbox that stays up to play with, in a minute
 	@$(BIN)/python -m fleet.sandbox.demo
 
 check: setup ## lint and types
@@ -37,6 +37,7 @@ check: setup ## lint and types
 test: check ## lint, types, every test, and the demo once without a terminal
 	@$(BIN)/python -m pytest -n auto -q
 	@$(BIN)/python -m fleet.sandbox.demo </dev/null 2>&1 | cat  # through a pipe: no terminal
+	@$(BIN)/fleet sandbox down
 
 bench: setup ## measure, as ratios taken in one run
 	@$(BIN)/python -m tests.benchmarks

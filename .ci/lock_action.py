@@ -25,8 +25,8 @@ HEAD = (
 
 
 def pins(text: str) -> Mapping[str, str]:
-    """Each package's block of a lock file: its version, its hashes, and why it is there."""
-    blocks = re.split(r"\n(?=[A-Za-z0-9])", text)
+    """Each package's block of a lock file: its version and its hashes."""
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE))
     named = ((re.match(r"([A-Za-z0-9._-]+)(\[[^\]]*\])?==", block), block) for block in blocks)
     return {canonicalize_name(found[1]): block.rstrip("\n") for found, block in named if found}
 

@@ -6,18 +6,19 @@ that what is done already is found done, and what has moved since the plan was m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import NamedTuple, Protocol
 
 from fleet.errors import ExitCode, FleetError, OutOfBudget, Stale, TryAgain, Unsure
-from fleet.model import Address, Change, SecretRef, Spec
+from fleet.issuing import Issuing
+from fleet.model import Address, Change, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
-from fleet.provider import Provider, Receipts, Reveal, Secret
+from fleet.provider import Provider, Receipts
 from fleet.world import Providers, is_at, is_done, read_all
 
 AT_ONCE = 32
@@ -46,12 +47,20 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one group ended, and why where it did not end well."""
+    """How one group ended, and why where it did not end well; `stored` names each issued credential that it stored."""
 
     group: Group
     status: Status
     why: str = ""
     receipts: Receipts = field(default_factory=dict)
+    stored: Mapping[Address, str] = field(default_factory=dict)
+
+
+class Written(NamedTuple):
+    """What comes of writing a group: the provider's receipts, and the credentials that were issued for it by source."""
+
+    receipts: Receipts
+    stored: Mapping[Address, str]
 
 
 class Forbidden(NamedTuple):
@@ -100,16 +109,15 @@ class Recorder(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a plan is carried out with: the providers by name, the pace of the run, what a killed run had begun (each
-    address with what it was to become), and which changes may no longer be made, with the reason."""
+    address with what it was to become), which changes may no longer be made, with the reason, the credential that was
+    stored last of each identity, and what makes of a change the one that it is known to be when it is written."""
 
     providers: Providers
     pace: Pace
     begun: Mapping[Address, Spec | None] = field(default_factory=dict)
     forbidden: Mapping[Address, Forbidden] = field(default_factory=dict)
-
-    def reveal(self, ref: SecretRef) -> Secret:
-        """A secret at the moment of use."""
-        return self.providers[ref.source.provider].reveal(ref)
+    stored: Mapping[Address, str] = field(default_factory=dict)
+    known: Callable[[Change], Change] = lambda change: change
 
 
 def grouped(changes: Iterable[Change]) -> dict[str, Group]:
@@ -188,7 +196,7 @@ class _Run:
         self._order = TopologicalSorter({key: group.needs for key, group in groups.items()})
         self._order.prepare()
         self._ready: list[str] = []
-        self._running: dict[Future[Receipts], str] = {}
+        self._running: dict[Future[Written], str] = {}
 
     def work(self, pool: ThreadPoolExecutor, decided: Mapping[str, Result | None]) -> None:
         """Go through all groups."""
@@ -235,11 +243,12 @@ class _Run:
             self.stopped = self.stopped or str(error)
         return Result(group, Status.SKIPPED, self.stopped) if self.stopped else None
 
-    def _end(self, key: str, future: Future[Receipts]) -> None:
+    def _end(self, key: str, future: Future[Written]) -> None:
         group = self.groups[key]
         error = future.exception()
         if error is None:
-            self._finish(Result(group, Status.DONE, receipts=future.result()))
+            written = future.result()
+            self._finish(Result(group, Status.DONE, receipts=written.receipts, stored=written.stored))
         elif isinstance(error, OutOfBudget):
             self.stopped = self.stopped or str(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))
@@ -256,20 +265,22 @@ class _Run:
         self._order.done(result.group.key)
 
 
-def write_group(group: Group, services: Services) -> Receipts:
+def write_group(group: Group, services: Services) -> Written:
     """Write one group, repeating what fails in passing; an answer that was lost is looked up before it is repeated."""
     provider = services.providers[group.provider]
-    reveal: Reveal = services.reveal
+    group = replace(group, changes=tuple(services.known(change) for change in group.changes))
+    issuing = Issuing(services.providers, services.stored)
 
     def once() -> Receipts:
         try:
-            return provider.apply(group.changes, reveal) or {}
+            return provider.apply(group.changes, issuing.reveal) or {}
         except Unsure as error:
             if not _is_written(group, provider):
                 raise TryAgain(str(error)) from error
             return {}
 
-    return services.pace.repeat(provider.limits, once)
+    receipts = services.pace.repeat(provider.limits, once)
+    return Written(receipts, issuing.settle(services.pace))
 
 
 def _is_written(group: Group, provider: Provider) -> bool:

@@ -8,15 +8,17 @@ which the sites that wait for it read.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from fleet.config import Hub
 from fleet.errors import OutOfBudget, ProviderError
 from fleet.model import Address, Change, Spec, Unknown
 from fleet.pace import Pace
 from fleet.provider import Build, CodeHost, Limits, Provider, Receipts, Reveal
-from fleet.reference import ImageReference
+from fleet.reference import ImageReference, split_host
 from fleet.resolution import RegistryAt, resolve
+from fleet.site import SiteReference
 
 PROVIDER = "builds"
 KIND = "build"
@@ -80,7 +82,17 @@ class Builds(Provider):
         digest = resolve([reference], self.registry_at, self.pace).digests.get(reference)
         if digest is None:
             raise ProviderError(f"the build of {repository} is green, but {reference} is not there: {build.url}")
-        return {"commit": build.commit, "tag": build.tag, "digest": digest}
+        return {
+            "commit": build.commit,
+            "tag": build.tag,
+            "digest": digest,
+            "platforms": self._platforms(reference, digest),
+        }
+
+    def _platforms(self, reference: ImageReference, digest: str) -> list[str]:
+        exact = ImageReference(reference.name, reference.tag, digest)
+        registry = self.registry_at(split_host(reference.name)[0])
+        return list(self.pace.repeat(registry.limits, lambda: registry.platforms([exact])).get(exact, ()))
 
     def _finished(self, host: CodeHost, repository: str, commit: str | None) -> Build:
         waited, pause = 0.0, FIRST_LOOK
@@ -115,9 +127,22 @@ def newest_success(builds: Sequence[Build]) -> Build | None:
     return next((build for build in builds if build.status == "success"), None)
 
 
-def tag_of(unknown: Unknown, receipts: Callable[[Address], Mapping[str, Any] | None]) -> str:
-    """The tag that a build has come to; raises ProviderError when it has not."""
-    receipt = receipts(build_address(unknown.build_of))
+def known(change: Change, receipts: Callable[[Address], Mapping[str, Any] | None], hubs: Mapping[str, Hub]) -> Change:
+    """The change with the tag that its build has come to, where the plan could only say that one will.
+
+    Raises ProviderError when the build has come to none, or to an image that a hub's nodes cannot run.
+    """
+    after = change.after
+    if not isinstance(after, SiteReference) or not isinstance(after.tag, Unknown):
+        return change
+    receipt = receipts(build_address(after.tag.build_of))
     if receipt is None:
-        raise ProviderError(f"the build of {unknown.build_of} has not come to a tag")
-    return str(receipt["tag"])
+        raise ProviderError(f"the build of {after.tag.build_of} has not come to a tag")
+    platforms = receipt.get("platforms", ())
+    unfit = next((hub for hub in change.reaches if not hubs[hub].can_run(platforms)), None)
+    if unfit:
+        raise ProviderError(
+            f"{after.image}:{receipt['tag']} was built for {', '.join(platforms)}, and the nodes of {unfit} need "
+            f"{hubs[unfit].platform}"
+        )
+    return replace(change, after=SiteReference(image=after.image, tag=str(receipt["tag"])))

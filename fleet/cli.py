@@ -203,9 +203,15 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     importer.add_argument("layout", metavar="LAYOUT", choices=["2i2c"], help="how the configuration is laid out: 2i2c")
     importer.add_argument("path", metavar="PATH", help="its folder")
     sandbox = _command(commands, "sandbox", "services on loopback to try everything out with")
-    sandbox.add_argument("action", choices=["up", "down", "status"], help="start it, stop it, or say whether it is up")
+    sandbox.add_argument(
+        "action",
+        choices=["up", "down", "status", "visit"],
+        help="start it, stop it, say whether it is up, or start a user's server on one of its hubs",
+    )
+    sandbox.add_argument("hub", nargs="?", metavar="HUB", help="the hub to visit")
+    _option(sandbox, "choice", metavar="CHOICE", help="the image to choose there (the default one)")
     _option(sandbox, "folder", metavar="DIR", default=".demo", help="where it keeps everything (.demo)")
-    _option(sandbox, "port", metavar="PORT", type=_positive, default=8400, help="where its Quay is (8400)")
+    _option(sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five ports (8400)")
     version = _command(commands, "version", "print the version")
     _flag(version, "json", help="as JSON")
 

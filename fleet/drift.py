@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.builds import PROVIDER as BUILDS
-from fleet.builds import tag_of
+from fleet.builds import build_address
 from fleet.config import NEWEST_BUILD, Loaded
 from fleet.errors import FleetError, InputError
-from fleet.images import Homes, find_homes
+from fleet.hub_targets import find_settings
+from fleet.images import Homes, read_homes
 from fleet.model import Address, Spec, Unknown
 from fleet.planning import Question, hub_files
 from fleet.services import Workshop
@@ -80,7 +81,7 @@ def find_drift(loaded: Loaded, workshop: Workshop, state: State, question: Quest
 
     Raises InputError for a fleet.yaml that cannot be planned, FleetError for a service that does not answer.
     """
-    homes, wrong = find_homes(loaded, workshop)
+    homes, wrong = read_homes(loaded, workshop, workshop.pace, lambda item: True)
     if wrong:
         raise InputError(wrong)
     applied = dict(_applied(workshop, state))
@@ -122,7 +123,8 @@ def _applied(workshop: Workshop, state: State) -> Iterator[tuple[Address, Spec]]
 def _spec(workshop: Workshop, address: Address, thing: Thing) -> Spec:
     spec = workshop.spec_type(address).model_validate_json(json.dumps(thing.current))
     if isinstance(spec, SiteReference) and isinstance(spec.tag, Unknown):
-        return SiteReference(image=spec.image, tag=tag_of(spec.tag, workshop.receipts.get))
+        built = workshop.receipts.get(build_address(spec.tag.build_of))
+        return SiteReference(image=spec.image, tag=str(built["tag"])) if built else spec
     return spec
 
 
@@ -140,7 +142,10 @@ def _sites(
     """The sites of today's hubs. A site that follows builds wants what fleet applied: a newer build is no drift."""
     fleet = loaded.fleet
     read, _ = hub_files(fleet, question)
-    surveyed = survey(read, workshop.files)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    if settings.wrong:
+        raise InputError(settings.wrong)
+    surveyed = settings.added_to(survey(read, workshop.files))
     followed = {slot.image for hub in fleet.hubs.values() for slot in hub.slots.values() if slot.track == NEWEST_BUILD}
     wants = find_wants(loaded, surveyed, homes.names, {image: Unknown(build_of=image) for image in followed})
     found: dict[Address, Spec] = {}

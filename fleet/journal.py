@@ -70,7 +70,7 @@ class Intended(Frozen):
 
 
 class GroupDone(Frozen):
-    """A group is written; `found` when this run only found it so."""
+    """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored."""
 
     event: Literal["group-done"] = "group-done"
     run: str
@@ -80,6 +80,7 @@ class GroupDone(Frozen):
     steps: tuple[Step, ...]
     found: bool = False
     receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    stored: dict[str, str] = Field(default_factory=dict)
 
 
 class GroupFailed(Frozen):

@@ -141,6 +141,16 @@ class OciClient:
             return (_platform(self._config(name, found)),)
         return tuple(platform for platform, _ in _entries(found))
 
+    def platforms_of(self, references: Collection[ImageReference], each: Each) -> dict[ImageReference, tuple[str, ...]]:
+        """The platforms of images that are named by their digests; those that say nothing of it have no entry."""
+
+        def look(reference: ImageReference) -> tuple[str, ...]:
+            named = self.platforms(split_host(reference.name)[1], reference.digest or reference.tag or "latest")
+            return tuple(platform for platform in named if "unknown" not in platform.split("/"))
+
+        ordered = sorted(references, key=str)
+        return {reference: found for reference, found in zip(ordered, each(look, ordered), strict=True) if found}
+
     def prove_push(self, name: str, credentials: Credentials) -> None:
         """Make sure that a login may push: begin an upload and cancel it. Raises Denied when it may not."""
         login = self._login.other(credentials)

@@ -9,12 +9,15 @@ from datetime import date
 from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
-from fleet.difference import Wanted, differences
+from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal, Stale
-from fleet.images import Homes, find_homes
+from fleet.hub_targets import find_settings
+from fleet.images import Homes, find_homes, read_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told, Track
 from fleet.policy import departures, hold_of, refusals
+from fleet.preflight import preflight
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.selection import Selection, Subject
@@ -51,11 +54,15 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     fleet = loaded.fleet
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
-    homes, wrong = find_homes(loaded, workshop)
+    made = _Making(loaded, workshop, question)
+    homes, wrong = made.homes()
     _refuse(wrong)
     read, unread = hub_files(fleet, question)
-    surveyed = survey(read, workshop.files)
-    made = _Making(loaded, workshop, question)
+    workshop.blobs.update(homes.blobs)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    _refuse(settings.wrong)
+    unread += settings.unread
+    surveyed = settings.added_to(survey(read, workshop.files))
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     tracks = follow(loaded, homes, changes, workshop, Following(question.refresh, question.reviewed))
     if tracks.moved:
@@ -64,9 +71,9 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     _refuse([*tracks.wrong, *wants.wrong])
     changes = [*changes, *tracks.builds]
     moves, left_out = made.of_sites(surveyed, wants, tracks)
-    made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
+    _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
     return Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -135,7 +142,7 @@ def _frozen(tracks: Tracks, homes: Homes, resolved: Resolved | None) -> dict[str
 
 def _places(surveyed: Survey, moves: Iterable[Change]) -> dict[Address, Place]:
     found = {change.address: surveyed.sites[change.address] for change in moves}
-    return {address: Place(site.site.line, site.image, site.slots) for address, site in found.items()}
+    return {address: Place(site.line, site.image, site.slots) for address, site in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,15 @@ class _Making:
     loaded: Loaded
     workshop: Workshop
     question: Question
+
+    def homes(self) -> tuple[Homes, list[Diagnostic]]:
+        """Where the images live, and what is wrong with that; offline without asking for default branches."""
+        if not self.question.refresh:
+            return find_homes(self.loaded, self.workshop)
+        labels = _labels(self.loaded.fleet)
+        return read_homes(
+            self.loaded, self.workshop, self.workshop.pace, lambda item: self._is_selected(_subject(item), labels)
+        )
 
     def of_resources(self, wanted: Sequence[Wanted]) -> tuple[list[Change], list[Address]]:
         """The changes to what services hold, and the addresses that were not read."""
@@ -157,6 +173,7 @@ class _Making:
             return [], addresses
         unread = [address for address in addresses if address.provider in self.workshop.without]
         addresses = [address for address in addresses if address.provider not in self.workshop.without]
+        self.workshop.wanted.update({item.resource.address: item.resource.spec for item in selected})
         world: dict[Address, Spec] = {}
         for answer in read_all(addresses, self.workshop, self.workshop.pace).values():
             if isinstance(answer, FleetError):
@@ -166,16 +183,14 @@ class _Making:
         seen = [item for item in selected if item.resource.address not in hidden]
         groups = {item.resource.address: self._group(item.resource.address) for item in seen}
         changes, disputes = differences(seen, world, groups)
-        _refuse(
-            [
-                self.loaded.source.diagnostic(
-                    ("images", dispute.wanted.image), dispute.reason, dispute.remedy, of="key"
-                )
-                for dispute in disputes
-            ]
-        )
+        self._refuse_all(disputes)
+        self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
         still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
         return [*changes, *departures(still_ours, (), fleet, self._group)], unread
+
+    def _refuse_all(self, disputes: Sequence[Dispute]) -> None:
+        diagnostic = self.loaded.source.diagnostic
+        _refuse([diagnostic(("images", one.wanted.image), one.reason, one.remedy, of="key") for one in disputes])
 
     def _is_selected(self, subject: Subject, labels: Mapping[str, Mapping[str, str]]) -> bool:
         selection = self.question.selection
@@ -205,7 +220,7 @@ class _Making:
             found = surveyed.sites[address]
             before = found.reference
             after = wanted_at(before, of_site[0])
-            if before == after or before.tag in tracks.newer.get(of_site[0].image, ()):
+            if before == after or (before is not None and before.tag in tracks.newer.get(of_site[0].image, ())):
                 continue
             subject = Subject(address, found.hubs, wants.images(address))
             if not selection.is_targeted(subject, labels):
@@ -224,17 +239,6 @@ class _Making:
                 group = self._group(address)
                 changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
-
-    def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
-        """Raise InputError for sites whose repository is sure to refuse the commit."""
-        first = {surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves}
-        _refuse(
-            [
-                self.loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
-                for reason, hub in first.items()
-                if reason
-            ]
-        )
 
     def resolve(self, wants: Wants) -> Resolved | None:
         """What the wanted references mean now; None when no registry is to be asked."""

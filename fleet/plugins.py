@@ -15,6 +15,9 @@ GROUP = "fleet.providers"
 LOCAL_GROUP = "fleet.checkouts"
 """The code host of local paths, which fleet.yaml names by `path:` and not by a type."""
 
+TARGET_GROUP = "fleet.hub_targets"
+"""The services of a hub that set its image, which fleet.yaml names by a key of the hub and not by a type."""
+
 _EXTRAS = {
     "boto3": "aws",
     "botocore": "aws",
@@ -44,6 +47,11 @@ def load(type_name: str) -> type[Provider] | None:
 def load_checkout() -> type[Provider] | None:
     """The provider class for local git checkouts."""
     return _load(LOCAL_GROUP, "git")
+
+
+def load_hub_target(key: str) -> type[Provider] | None:
+    """The provider class for the key of a hub, such as `configurator`."""
+    return _load(TARGET_GROUP, key)
 
 
 def _load(group: str, type_name: str) -> type[Provider] | None:

@@ -103,4 +103,4 @@ class _Bars:
 def _size(group: Group) -> str:
     number = len(group.changes)
     kind = group.changes[0].address.kind
-    return count(number, kind)
+    return count(number, kind.removesuffix("s"))

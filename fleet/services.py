@@ -16,9 +16,10 @@ from fleet.builds import PROVIDER as BUILDS
 from fleet.builds import Builds
 from fleet.config import Fleet, Source
 from fleet.errors import FleetError, InputError, ProviderError
+from fleet.issuing import Issuing
 from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Context, Each, Files, Provider, Registry, Secret, Settings
+from fleet.provider import CodeHost, Context, Each, Files, HubTarget, Provider, Registry, Secret, Settings
 from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
 from fleet.sites import Intend, Values
@@ -47,6 +48,13 @@ ANONYMOUS = "anonymous "
 """How the names of registries begin that are asked as nobody; no entry of fleet.yaml can be called so."""
 
 
+CONFIGURATOR = "configurator"
+"""The key of a hub whose image is set by its configurator, and the hub target that does so."""
+
+_TARGET = f"{CONFIGURATOR}/"
+"""How the names of hub targets begin; each hub's is a provider of its own, so that no hub waits for another."""
+
+
 @dataclass(slots=True)
 class Workshop:
     """The providers of one run, each opened when it is first asked for.
@@ -63,23 +71,27 @@ class Workshop:
     timeouts: Timeouts | None = None
     receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
     begun: set[Address] = field(default_factory=set)
+    stored: dict[Address, str] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    wanted: dict[Address, Spec] = field(default_factory=dict)
     source: Source | None = None
     without: frozenset[str] = frozenset()
     _open: dict[str, Provider] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Provider:
-        """The provider of that name in fleet.yaml (or `values`, or `checkout`)."""
+        """The provider of that name in fleet.yaml (or `values`, `checkout`, or that of `target`)."""
         if name not in self._open:
             self._open[name] = self._make(name)
         return self._open[name]
 
     def remember(self, state: State) -> None:
-        """Lend to providers what they asked to be told again: receipts, and where a killed run was writing."""
+        """Lend to providers what they asked to be told again: receipts, where a killed run was writing, and which
+        issued credential was stored last."""
         for address, thing in state.things.items():
             if thing.receipt is not None:
                 self.receipts[Address.parse(address)] = thing.receipt
         self.begun |= {Address.parse(step.address) for begun in state.begun.values() for step in begun.steps}
+        self.stored.update({Address.parse(address): key for address, key in state.stored.items()})
 
     def spec_type(self, address: Address) -> type[Spec]:
         """The type of the specs at an address; raises FleetError for a kind that its provider does not know."""
@@ -89,8 +101,12 @@ class Workshop:
         return kinds[address.kind]
 
     def reveal(self, ref: SecretRef) -> Secret:
-        """A secret at the moment of use."""
-        return self[ref.source.provider].reveal(ref)
+        """A secret at the moment of use; of one that is shown once, use `issuing` for all fields together."""
+        return self.issuing().reveal(ref)
+
+    def issuing(self) -> Issuing:
+        """What reveals the secrets of one group."""
+        return Issuing(self, self.stored)
 
     def registry_at(self, host: str) -> Registry:
         """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
@@ -110,6 +126,12 @@ class Workshop:
             raise FleetError(f"no entry of code_hosts serves the repository {repository}")
         return provider
 
+    def target(self, hub: str) -> HubTarget:
+        """What sets the image of a hub that has a configurator."""
+        provider = self[f"{_TARGET}{hub}"]
+        assert isinstance(provider, HubTarget)
+        return provider
+
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """Files of a repository, asked for again while the trouble is a passing one."""
         host = self.host(repository)
@@ -123,13 +145,15 @@ class Workshop:
 
     def _make(self, name: str) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name), self.receipts.get, self.intend, self.unfinished)
+            return Values(self.host, self._context(name), self.intend, self.unfinished)
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT))
         if name.startswith(ANONYMOUS):
             return self._anonymous(name)
+        if name.startswith(_TARGET):
+            return self._target(name)
         entry = self.fleet.registries.get(name) or self.fleet.code_hosts.get(name)
         if entry is None:
             raise FleetError(f"fleet.yaml has neither a registry nor a code host named {name!r}")
@@ -142,6 +166,16 @@ class Workshop:
 
         url = registry_url(name.removeprefix(ANONYMOUS))
         return self._open_as(name, provider, provider.settings.model_validate({"type": OCI, "url": url}))
+
+    def _target(self, name: str) -> Provider:
+        hub = self.fleet.hubs.get(name.removeprefix(_TARGET))
+        if hub is None or hub.configurator is None:
+            raise FleetError(f"fleet.yaml has no hub with the configurator {name!r}")
+        provider = plugins.load_hub_target(CONFIGURATOR)
+        assert provider is not None, "the distribution itself brings it"
+        url = hub.configurator.url or f"{hub.url.rstrip('/')}/services/{CONFIGURATOR}"
+        settings = {"type": CONFIGURATOR, "url": url, "auth": {"token": hub.configurator.auth.token}}
+        return self._open_as(name, provider, provider.settings.model_validate(settings))
 
     def _open_as(self, name: str, provider: type[Provider] | None, settings: Settings) -> Provider:
         if provider is None:
@@ -157,9 +191,16 @@ class Workshop:
             each=self._each(name),
             recorded=self.receipts.get,
             begun=self.begun.__contains__,
+            wanted=self.wanted.get,
+            cache=self._cache(),
             blob=self.blobs.__getitem__,
             timeouts=self.timeouts,
         )
+
+    def _cache(self) -> Path | None:
+        """A folder beside the state, once there is a state; fleet's folder keeps itself out of git."""
+        state = self.folder / self.fleet.state
+        return state / "cache" if self.fleet.state != "git" and state.is_dir() else None
 
     def _secret(self, name: str, source: SecretSource) -> Secret:
         try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fleet.model import Action, Change, Spec, canonical
 from fleet.plan import LeftOut, Place, Plan, counts, hubs_reached
-from fleet.site import SiteAddress, SiteReference
+from fleet.site import KIND, SiteAddress, SiteReference
 from fleet.terminal import Line, Span, Style, count, line
 
+_ID_DIGITS, _HEX = 40, frozenset("0123456789abcdef")
 PLACES_SHOWN = 20
 """Places of one group of identical changes that are listed; the rest are counted. Removals are always listed."""
 
@@ -42,7 +43,7 @@ def _heading(plan: Plan) -> Iterator[Line]:
 def _body(plan: Plan) -> Iterator[Line]:
     by_group: dict[str, list[Change]] = {}
     for change in plan.changes:
-        where = change.group if isinstance(change.after, SiteReference) else change.address.provider
+        where = change.group if change.address.kind == KIND else change.address.provider
         by_group.setdefault(where, []).append(change)
     for where, changes in by_group.items():
         yield ()
@@ -69,7 +70,7 @@ def image_at(plan: Plan, change: Change) -> str:
 def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
     first = changes[0]
     symbol = _SYMBOLS[first.action]
-    if isinstance(first.after, SiteReference) and isinstance(first.before, SiteReference):
+    if isinstance(first.after, SiteReference) and isinstance(first.before, SiteReference | None):
         yield line("  ", symbol, " ", *_moved(first.before, first.after, image_at(plan, first)))
     else:
         names = count(len(changes), first.address.kind) if len(changes) > 1 else ""
@@ -85,15 +86,17 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
         yield line("      ", ("dim", f"… and {len(changes) - bound:,} more"))
 
 
-def _moved(before: SiteReference, after: SiteReference, image: str = "") -> Sequence[Span]:
+def _moved(before: SiteReference | None, after: SiteReference, image: str = "") -> Sequence[Span]:
+    if before is None:
+        return (("dim", "the hub's own image"), ("", " → "), ("bold", str(after)))
     if before.image == after.image:
         return (("", f"{after.image or image}  "), ("dim", str(before.tag)), ("", " → "), ("bold", str(after.tag)))
     return (("dim", str(before)), ("", " → "), ("bold", str(after)))
 
 
 def _place(plan: Plan, change: Change) -> Iterator[Line]:
-    if change.address.kind != "site":
-        yield line("      ", change.address.name)
+    if change.address.kind != KIND:
+        yield line("      ", change.address.name, f"  {hub_names(change.reaches)}" if change.reaches else "")
         return
     site = SiteAddress.parse(change.address.name)
     place = plan.told.places.get(change.address, Place())
@@ -130,14 +133,49 @@ def field_lines(before: Spec | None, after: Spec | None) -> Iterator[str]:
         return
     old, new = canonical(before) or {}, canonical(after)
     for name, value in new.items():
-        if before is None and value not in (None, "", [], {}) and name != "owner":
-            yield f"{name}: {_value(value)}"
-        elif before is not None and old.get(name) != value and name != "owner":
+        if name == "owner" or (before is not None and old.get(name) == value):
+            continue
+        if before is None:
+            if _says_something(value):
+                yield f"{name}: {_value(value)}"
+        elif isinstance(value, dict) and isinstance(old.get(name), dict):
+            yield f"{name}: {', '.join(_entries_that_differ(old[name], value))}"
+        else:
             yield f"{name}: {_value(old.get(name))} → {_value(value)}"
 
 
+def _says_something(value: Any) -> bool:
+    return value not in (None, "", [], {}, False)
+
+
+def _entries_that_differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted({*old, *new}):
+        if key not in old or key not in new:
+            yield f"{key} {'added' if key in new else 'removed'}"
+        elif old[key] != new[key]:
+            ids = _is_id(old[key]) and _is_id(new[key])
+            yield f"{key} changed" if ids else f"{key}: {_value(old[key])} → {_value(new[key])}"
+
+
 def _value(value: Any) -> str:
-    return "nothing" if value in (None, "") else str(value)
+    """A value in words; contents are known by the id that git gives them, which says nothing to a person."""
+    match value:
+        case None | "":
+            return "nothing"
+        case bool():
+            return "yes" if value else "no"
+        case {"source": source, "field": name, **rest} if not rest:
+            return f"the {name} of {source}"
+        case dict():
+            entries = {key: held for key, held in value.items() if _says_something(held)}
+            return ", ".join(key if _is_id(held) else f"{key} {_value(held)}" for key, held in entries.items())
+        case list():
+            return ", ".join(map(_value, value))
+    return str(value)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _ID_DIGITS and set(value) <= _HEX
 
 
 def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Line]:
@@ -145,8 +183,8 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Line]:
         return
     yield ()
     for item in left_out:
-        name = SiteAddress.parse(item.address.name).file if item.address.kind == "site" else item.address.name
-        if isinstance(item.before, SiteReference) and isinstance(item.after, SiteReference):
+        name = SiteAddress.parse(item.address.name).file if item.address.kind == KIND else item.address.name
+        if isinstance(item.before, SiteReference | None) and isinstance(item.after, SiteReference):
             yield line("  ", ("dim", "·"), " ", *_moved(item.before, item.after, item.image))
         until = f" until {item.until}" if item.until else ""
         yield line("      ", name, "  ", ("attention", f"{item.reason}{until}"))

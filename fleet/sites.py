@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from fleet.builds import tag_of
 from fleet.commit_message import Move, commit_message
 from fleet.errors import Conflict, ProviderError, Stale
 from fleet.gitblob import blob_id
-from fleet.model import Address, Change, Spec, Unknown
+from fleet.model import Address, Change, Spec
 from fleet.provider import CodeHost, CommitRequest, Context, Files, Limits, Provider, Reveal, Settings
 from fleet.reference import ImageReference, same_image
 from fleet.site import KIND, PROVIDER, SiteAddress, SiteReference, full_name, is_local
@@ -53,6 +52,11 @@ class FoundSite:
         return whole if self.site.name_line is None else SiteReference(image="", tag=whole.tag)
 
     @property
+    def line(self) -> int:
+        """The line of its file, counted from 1."""
+        return self.site.line
+
+    @property
     def image(self) -> str:
         """The image that hubs see there, wherever its name is written."""
         return full_name(self.site.reference.name)
@@ -69,11 +73,40 @@ class FoundSite:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundSetting:
+    """One slot of one hub, and what its service says there; None where it leaves the image to the hub's own default."""
+
+    address: Address
+    hub: str
+    slot: str
+    reference: SiteReference | None
+
+    @property
+    def image(self) -> str:
+        """The image that the hub's users see there, where the service says so."""
+        return self.reference.image if self.reference else ""
+
+    @property
+    def line(self) -> None:
+        """It stands in no file."""
+
+    @property
+    def hubs(self) -> tuple[str, ...]:
+        """The hub."""
+        return (self.hub,)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slot."""
+        return (self.slot,)
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """All sites of a fleet; for each hub the addresses of its slots, its files in Helm's order, and what speaks, surely
     or perhaps, against a commit to the branch that they lie on."""
 
-    sites: Mapping[Address, FoundSite]
+    sites: Mapping[Address, FoundSite | FoundSetting]
     slots: Mapping[str, Mapping[str, tuple[Address, ...]]]
     files: Mapping[str, Sequence[ValuesFile]]
     refusals: Mapping[str, str]
@@ -169,7 +202,6 @@ class Values(Provider):
 
     host: Host
     context: Context
-    receipts: Callable[[Address], Mapping[str, Any] | None]
     intend: Intend = field(default=lambda group, blobs: None)
     unfinished: Collection[str] = ()
     name: str = PROVIDER
@@ -201,7 +233,6 @@ class Values(Provider):
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Write one commit; raises Stale when a site says neither what the plan found nor what it wants."""
-        changes = [_known(change, self.receipts) for change in changes]
         ((repository, branch), sites), *others = _by_branch(change.address for change in changes).items()
         assert not others, "a group of sites is one repository and branch"
         host = self.host(repository)
@@ -231,14 +262,6 @@ class Values(Provider):
     def _files(self, repository: str, branch: str, sites: Iterable[SiteAddress]) -> Files:
         names = list(dict.fromkeys(site.file for site in sites))
         return self.host(repository).files(repository, branch or None, names)
-
-
-def _known(change: Change, receipts: Callable[[Address], Mapping[str, Any] | None]) -> Change:
-    """The change with the tag that its build has come to, where the plan could only say that one will."""
-    after = change.after
-    if not isinstance(after, SiteReference) or not isinstance(after.tag, Unknown):
-        return change
-    return replace(change, after=SiteReference(image=after.image, tag=tag_of(after.tag, receipts)))
 
 
 def _by_branch(addresses: Iterable[Address]) -> dict[tuple[str, str], dict[Address, SiteAddress]]:

@@ -10,7 +10,7 @@ from fleet.diagnostics import Diagnostic
 from fleet.model import Address, Unknown
 from fleet.reference import ImageReference
 from fleet.site import SiteAddress, SiteReference
-from fleet.sites import Survey
+from fleet.sites import FoundSite, Survey
 from fleet.values import ValuesFile, find_prefix, paste_lines
 
 
@@ -108,12 +108,14 @@ def _refused(loaded: Loaded, surveyed: Survey, by_site: Mapping[Address, list[Wa
     """Slots that want what cannot be written at their site, such as another image where the tag stands alone."""
     for address, wants in by_site.items():
         found, first = surveyed.sites[address], wants[0]
-        refusal = found.site.refusal(first.reference)
+        refusal = found.site.refusal(first.reference) if isinstance(found, FoundSite) else None
         if refusal:
             summary = f"{first.hub} {first.slot} cannot be given {first.reference}"
             yield loaded.source.diagnostic(first.keys("image"), summary, refusal)
 
 
-def wanted_at(found: SiteReference, want: Want) -> SiteReference:
+def wanted_at(found: SiteReference | None, want: Want) -> SiteReference:
     """The spec that makes a site say what is wanted: with the image's name only where the site holds it."""
-    return SiteReference(image=want.reference.name if found.image else "", tag=want.unknown or want.reference.tag or "")
+    holds_name = found is None or bool(found.image)
+    tag = want.unknown or want.reference.tag or ""
+    return SiteReference(image=want.reference.name if holds_name else "", tag=tag)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib import resources
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 from fleet.config import Fleet
 from fleet.errors import UsageError
 from fleet.secrets import SecretSource
+from fleet.templates import read_pins
 
 WORKFLOW = ".github/workflows/fleet.yaml"
 
@@ -39,11 +39,10 @@ class Asked:
 def workflow_of(fleet: Fleet, asked: Asked) -> str:
     """The text of the workflow; raises UsageError for what cannot stand in one."""
     _check(asked)
-    pin = actions()["checkout"]
     values = {
         "action": asked.action,
         "branch": asked.branch,
-        "checkout": f"{pin['action']}@{pin['sha']} # {pin['tag']}",
+        "checkout": str(read_pins()["checkout"]),
         "file": asked.file,
         "name": fleet.name,
         "without": f"          without: {','.join(asked.without)}" if asked.without else "",
@@ -57,14 +56,6 @@ def workflow_of(fleet: Fleet, asked: Asked) -> str:
         if filled or not line:
             lines.append(filled)
     return "\n".join(lines) + "\n"
-
-
-def actions() -> Mapping[str, Mapping[str, str]]:
-    """The actions that workflows use, by name, from the one table of pins."""
-    table: Mapping[str, Mapping[str, str]] = tomllib.loads(
-        (resources.files("fleet.templates") / "actions.toml").read_text(encoding="utf-8")
-    )
-    return table
 
 
 def variables_of(fleet: Fleet, without: Collection[str] = ()) -> list[str]:

@@ -5,7 +5,7 @@ It has no API for repositories or credentials, so nothing is made: a repository 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
@@ -119,6 +119,10 @@ class Oci(Registry):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
 
     @cached_property
     def _client(self) -> OciClient:

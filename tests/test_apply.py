@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -110,6 +111,18 @@ def test_what_this_plan_had_begun_before_a_kill_goes_on_from_where_it_stands() -
     services = Services({"shelf": shelf}, Pace(clock=NoSleep()), begun={at("a"): Book(title="new")})
     outcome = carry_out(Plan("example", {}, (put("a", before="old"),)), services, Silent())
     assert statuses(outcome) == {"a": Status.DONE}
+
+
+def test_a_lost_answer_is_looked_up_for_what_was_known_when_it_was_written() -> None:
+    shelf = Shelf()
+    shelf.lost.append(Unsure("the answer was lost"))
+    services = Services(
+        {"shelf": shelf}, Pace(clock=NoSleep()), known=lambda change: replace(change, after=Book(title="known now"))
+    )
+    outcome = carry_out(Plan("example", {}, (put("a"),)), services, Silent())
+    assert statuses(outcome) == {"a": Status.DONE}
+    assert shelf.books[at("a")] == Book(title="known now")
+    assert len(shelf.writes) == 1
 
 
 def test_a_group_is_one_write() -> None:

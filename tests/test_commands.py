@@ -456,13 +456,12 @@ jupyterhub:
 
 
 def test_what_is_not_built_yet_is_refused_by_name(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    little.document["hubs"]["three"] |= {"configurator": {"auth": {"token": {"env": "HUB_TOKEN"}}}}
-    del little.document["hubs"]["three"]["values"]
+    little.document["registries"] = {"azure": {"type": "acr", "registry": "example"}}
     little.save()
     assert run(capsys, "validate")[0] == ExitCode.OK
     code, _, err = run(capsys, "plan")
     assert code == ExitCode.ERROR
-    assert "configurator is not built yet" in err
+    assert 'a registry of type "acr" is not built yet' in err
     assert "fleet.yaml:" in err
 
 

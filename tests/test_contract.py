@@ -59,6 +59,7 @@ OF_CODE_HOSTS = [
     "killed at every step of a commit",
     "of two writers one wins",
     "recovering nothing changes nothing",
+    "the last change of a line is known",
 ]
 OF_REGISTRIES = [
     "a dead login reveals nothing",
@@ -68,16 +69,19 @@ OF_REGISTRIES = [
     "trouble is no missing tag",
 ]
 
+NOT_ONCE = "it issues nothing that is shown once"
+OF_ISSUERS = ["issued credentials replace each other"]
+
 WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
-    "quay": {"it is no code host": OF_CODE_HOSTS},
-    "quay with an own login": {"it is no code host": OF_CODE_HOSTS},
-    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "quay": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
+    "quay with an own login": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
+    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
     "checkout": {
-        "it is no registry": OF_REGISTRIES,
+        "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
         "it makes no requests": ["opening a provider asks nobody"],
         "it makes nothing": OF_THINGS,
     },
-    "github": {"it is no registry": OF_REGISTRIES},
+    "github": {"it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS])},
 }
 """The cases that do not apply to each provider, by the reason."""
 

@@ -15,6 +15,7 @@ from fleet.apply import Group, Outcome, Result, Status, grouped
 from fleet.commands.common import pace_of, question_of, store_of, telling_of, workshop_of
 from fleet.config import Loaded, load
 from fleet.errors import ExitCode, InputError, Stale, UsageError
+from fleet.model import Spec, Unknown
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.plan_difference import what_moved
@@ -197,11 +198,16 @@ def _report(outcome: Outcome, plan: Plan, options: argparse.Namespace) -> list[L
                 "fleet did not start a server with the new image: try it on one hub."
             )
         )
-        if any(change.address not in plan.resolutions for change in moved):
+        if any(change.address not in plan.resolutions and not _is_built(change.after) for change in moved):
             lines.append(line("No registry was asked: whether these tags exist was not checked."))
     if outcome.exit_code is not ExitCode.OK:
         lines.append(line(f"What is done is done. Go on with: {_next_command(outcome, options)}"))
     return lines
+
+
+def _is_built(after: Spec | None) -> bool:
+    """Whether a build of this very plan gave the tag, which was looked up when the build had ended."""
+    return isinstance(after, SiteReference) and isinstance(after.tag, Unknown)
 
 
 def _next_command(outcome: Outcome, options: argparse.Namespace) -> str:

@@ -1,36 +1,67 @@
-"""`fleet sandbox up|down|status`."""
+"""`fleet sandbox up|down|status|visit`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fleet.errors import ExitCode
+from fleet.errors import ExitCode, UsageError
 from fleet.plugins import missing_package
 from fleet.terminal import line, write
 
+if TYPE_CHECKING:
+    from fleet.sandbox.control import Running
+
 
 def run(options: argparse.Namespace) -> int:
-    """Start, stop or look at the sandbox."""
+    """Start, stop or look at the sandbox, or at one of its hubs as a user does."""
     try:
         from fleet.sandbox import control
     except ModuleNotFoundError as error:
         raise missing_package("the sandbox", error) from None
     folder = Path(options.folder)
+    if options.action == "visit":
+        return _visit(folder, options.hub, options.choice)
+    if options.hub:
+        raise UsageError(f"fleet sandbox {options.action} takes no hub")
     if options.action == "down":
         stopped = control.down(folder)
         write([line("The sandbox is stopped." if stopped else "The sandbox was not up.")])
         return ExitCode.OK
+    if options.action == "up" and control.status(folder) is None:
+        write(
+            [line("Starting Quay, GitHub and three JupyterHubs; some seconds, a little more the first time.")],
+            sys.stderr,
+        )
     running = control.up(folder, options.port) if options.action == "up" else control.status(folder)
     if running is None:
         write([line("The sandbox is not up. Start it with: fleet sandbox up")])
         return ExitCode.ERROR
+    _show(running, folder)
+    return ExitCode.OK
+
+
+def _show(running: Running, folder: Path) -> None:
     write(
         [
             line(("bold", "The sandbox is up"), f" (process {running.process}, folder {folder})."),
             line(f"  Quay                {running.quay}"),
+            line(f"  GitHub              {running.github}"),
+            *(line(f"  {name:<20}{url}") for name, url in running.hubs.items()),
             line(f"  values repository   {folder}/infrastructure"),
+            line(f"On a hub, log in as ada; the password is in {folder}/hubs/HUB-password."),
             line("Try: fleet plan. Stop it with: fleet sandbox down"),
         ]
     )
+
+
+def _visit(folder: Path, hub: str | None, choice: str | None) -> int:
+    from fleet.sandbox import control
+
+    if hub is None:
+        raise UsageError("fleet sandbox visit takes the name of a hub")
+    image = control.visit(folder, hub, choice, lambda event: write([line(("dim", f"  {event.message}"))], sys.stderr))
+    write([line(f"{hub}: a kernel in a fresh server of ada sees ", ("bold", image))])
     return ExitCode.OK

@@ -19,7 +19,7 @@ from fleet.diagnostics import Diagnostic
 def unbuilt(loaded: Loaded) -> list[Diagnostic]:
     """Everything in a fleet.yaml that nothing carries out yet, each with its place; empty when plan may go on."""
     fleet = loaded.fleet
-    found = [*_providers(fleet), *_state_and_removals(fleet), *_sources(fleet), *_hubs(fleet)]
+    found = [*_providers(fleet), *_state_and_removals(fleet), *_sources(fleet)]
     return [
         loaded.source.diagnostic(keys, f"{what} not built yet: validate knows it, plan and apply refuse it", of="key")
         for keys, what in found
@@ -51,9 +51,3 @@ def _sources(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for name, image in fleet.images.items():
         if isinstance(image, BuiltImage) and image.secrets is not None:
             yield ("images", name, "secrets"), "a secret outside of the source repository is"
-
-
-def _hubs(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
-    for name, hub in fleet.hubs.items():
-        if hub.configurator is not None:
-            yield ("hubs", name, "configurator"), "a hub set by its configurator is"

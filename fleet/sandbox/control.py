@@ -1,53 +1,56 @@
-"""Starts and stops the sandbox for a person: `fleet sandbox up`, `down` and `status`."""
+"""Starts and stops the sandbox for a person, and visits its hubs: `fleet sandbox up`, `down`, `status` and `visit`."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from fleet.errors import FleetError
-from fleet.sandbox.example import make_infrastructure
-from fleet.sandbox.serving import READY
+from fleet.sandbox import example
+from fleet.sandbox.hub.client import CodeFailed, Event, HubClient, SpawnFailed
+from fleet.sandbox.serving import OPERATOR, READY
 
 FOLDER = Path(".demo")
 """Where the sandbox keeps everything; the example's fleet.yaml names it."""
 
-PORT = 8400
-"""Where the sandbox's Quay is; the example's fleet.yaml names it."""
+PATIENCE = 180.0
+"""Seconds within which the sandbox answers, or something is wrong; the first time its hubs' proxy is installed."""
 
-PATIENCE = 60.0
-"""Seconds within which the sandbox answers, or something is wrong."""
+LOG = "sandbox.log"
+"""What the sandbox says; also how its folder is known."""
+
+_IMAGE = "import os; print(os.environ['JUPYTER_IMAGE'])"
+"""What a kernel is asked: KubeSpawner tells every server its image so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A sandbox that answers: its process, and where its Quay is."""
+    """A sandbox that answers: its process, and where its services and its hubs (by name) are."""
 
     process: int
     quay: str
+    github: str
+    hubs: Mapping[str, str]
 
 
 def up(folder: Path, port: int) -> Running:
-    """Start the sandbox unless it is up, with a values repository and an example fleet.yaml where there is none."""
-    running = status(folder)
-    if running is None:
-        running = _start(folder, port)
-    if not (folder / "infrastructure/.git").exists():
-        make_infrastructure(folder / "infrastructure")
+    """Start the sandbox afresh unless it is up, with an example fleet.yaml where there is none."""
+    found = status(folder) or _start(folder, port)
     if not Path("fleet.yaml").exists():
-        Path("fleet.yaml").write_text(example_fleet_file(), encoding="utf-8")
-    return running
+        Path("fleet.yaml").write_text(example.fleet_file(port), encoding="utf-8")
+    return found
 
 
 def down(folder: Path) -> bool:
-    """Stop the sandbox and wait until it has ended; False when it was not up. What it holds stays in the folder."""
+    """Stop the sandbox and wait until it has ended; False when it was not up. Its folder stays to be looked at."""
     running = status(folder)
     if running is None:
         return False
@@ -55,7 +58,7 @@ def down(folder: Path) -> bool:
     deadline = time.monotonic() + PATIENCE
     while _is_alive(running.process):
         if time.monotonic() > deadline:
-            raise FleetError(f"the sandbox (process {running.process}) does not end; see {folder}/sandbox.log")
+            raise FleetError(f"the sandbox (process {running.process}) does not end; see {folder / LOG}")
         time.sleep(0.05)
     return True
 
@@ -64,24 +67,47 @@ def status(folder: Path) -> Running | None:
     """The sandbox of a folder, when it is up."""
     try:
         document = json.loads((folder / READY).read_text(encoding="utf-8"))
-        running = Running(int(document["process"]), str(document["quay"]))
+        running = Running(int(document["process"]), document["quay"], document["github"], document["hubs"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return running if _is_alive(running.process) else None
 
 
-def example_fleet_file() -> str:
-    """The example's fleet.yaml: the one at the root of a checkout, or the copy that the package brings."""
-    packaged = resources.files("fleet.sandbox") / "fleet.yaml"
-    if packaged.is_file():
-        return packaged.read_text(encoding="utf-8")
-    return (Path(__file__).parents[2] / "fleet.yaml").read_text(encoding="utf-8")
+def running(folder: Path) -> Running:
+    """The sandbox of a folder; raises FleetError when it is not up."""
+    found = status(folder)
+    if found is None:
+        raise FleetError("the sandbox is not up; start it with: fleet sandbox up")
+    return found
+
+
+def visit(folder: Path, hub: str, choice: str | None, told: Callable[[Event], None]) -> str:
+    """Start a server anew as a user of a hub would, and return the image that a kernel in it sees.
+
+    `choice` is one of the hub's profiles' option `image`. The server goes on running. Raises FleetError with the hub's
+    own reason where no server starts.
+    """
+    hubs = running(folder).hubs
+    if hub not in hubs:
+        raise FleetError(f"the sandbox has no hub {hub!r}; it has {', '.join(hubs)}")
+    client = HubClient(hubs[hub], (folder / "hubs" / f"{hub}-token").read_text(encoding="utf-8").strip())
+    try:
+        if client.is_running(OPERATOR):
+            client.stop(OPERATOR)
+        client.start(OPERATOR, options_of(choice), told)
+        return client.run(OPERATOR, _IMAGE).strip()
+    except (SpawnFailed, CodeFailed) as error:
+        raise FleetError(f"{hub}: {error}") from error
+
+
+def options_of(choice: str | None) -> Mapping[str, str]:
+    """What a user of an example's hub chooses: a hub that is told nothing starts what the user had the last time."""
+    return {"profile": "standard", **({"image": choice} if choice else {})}
 
 
 def _start(folder: Path, port: int) -> Running:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / READY).unlink(missing_ok=True)
-    log = folder / "sandbox.log"
+    _make_afresh(folder)
+    log = folder / LOG
     process = _spawn([sys.executable, "-m", "fleet.sandbox.serving", str(folder), str(port)], log)
     deadline = time.monotonic() + PATIENCE
     while (running := status(folder)) is None:
@@ -91,6 +117,15 @@ def _start(folder: Path, port: int) -> Running:
             raise FleetError(f"the sandbox did not start: {_last_line(log)} (all of it: {log})")
         time.sleep(0.05)
     return running
+
+
+def _make_afresh(folder: Path) -> None:
+    """An empty folder; one that holds anything but an earlier sandbox is left alone."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / LOG).exists():
+            raise FleetError(f"{folder} is no sandbox's folder and not empty; name another with -folder=DIR")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _spawn(command: list[str], log: Path) -> int:

@@ -1,6 +1,7 @@
 """The process behind `fleet sandbox up`: serves the sandbox's services until it is told to stop.
 
-What it holds lies in its folder, so that a sandbox that was stopped goes on where it was.
+It holds everything in memory and in its folder, and nothing outlives it but what others were given: the values
+repository and fleet's own state.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from fleet.sandbox import example
+from fleet.sandbox.github import Sandbox, serve_github
+from fleet.sandbox.hub.proxy import proxy_command
+from fleet.sandbox.hub.serving import SandboxHub, serve_hub
 from fleet.sandbox.push import Login, Pusher, Registries, build
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.sandbox.store import replace_text
@@ -22,18 +30,37 @@ from fleet.sandbox.store import replace_text
 READY = "ready.json"
 """Written into the folder once everything answers: the process and the addresses."""
 
-UPSTREAM = {
-    "climate/climate-image": ("9be04c1f77aa", "3f2a1b4c5d6e", "7d1c0e55ab42"),
-    "pangeo/ml-notebook": ("2026.01.30", "2026.04.29"),
-}
-"""Images that somebody else built, and their tags."""
+ORGANIZATION, OPERATOR = "example-org", "ada"
+"""Who owns the source repositories on the sandbox's GitHub, and who administers them and the hubs."""
 
 _STEWARD = "the-steward"
 """The token of whoever publishes the upstream images; only this process uses it."""
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """The services of the example while they are served."""
+
+    quay: RunningQuay
+    github: Sandbox
+    hubs: Mapping[str, SandboxHub]
+
+
+@contextmanager
+def serve(folder: Path, port: int) -> Iterator[World]:
+    """Serve the example's world on the five ports from `port` on; its files and secrets lie in `folder`."""
+    with ExitStack() as running:
+        quay = running.enter_context(serve_quay(port=port))
+        github = running.enter_context(serve_github(folder / "github", port + example.GITHUB_PORT))
+        _publish_upstream(quay)
+        replace_text(folder / "quay-token", f"{quay.token}\n")
+        _open_github(github, folder)
+        example.make_infrastructure(folder / "infrastructure", port)
+        yield World(quay, github, _start_hubs(folder, port, running))
+
+
 def main() -> None:
-    """Serve the sandbox in a folder on a port, as the command line says."""
+    """Serve the sandbox in a folder until told to stop, as the command line says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
@@ -41,39 +68,60 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with serve_quay(options.folder / "quay", options.port) as quay:
-        _publish_upstream(quay)
-        _write_secret(options.folder / "quay-token", quay.token)
-        ready: dict[str, Any] = {"process": os.getpid(), "quay": quay.url}
-        replace_text(options.folder / READY, json.dumps(ready) + "\n")
+    folder: Path = options.folder.absolute()
+    with serve(folder, options.port) as world:
+        ready = {
+            "process": os.getpid(),
+            "quay": world.quay.url,
+            "github": world.github.url,
+            "hubs": {name: hub.url for name, hub in world.hubs.items()},
+        }
+        replace_text(folder / READY, json.dumps(ready) + "\n")
         stop.wait()
-    (options.folder / READY).unlink(missing_ok=True)
+        (folder / READY).unlink(missing_ok=True)
+
+
+def _start_hubs(folder: Path, port: int, running: ExitStack) -> Mapping[str, SandboxHub]:
+    """All at once: each takes some seconds, most of them spent waiting. One that does not start stops the others."""
+    cache = Path(os.environ.get("FLEET_CACHE") or ".cache")
+    proxy_command(cache.absolute())  # installed once, before three hubs want it
+    settings = example.hubs(folder / "infrastructure", port)
+    with ThreadPoolExecutor() as pool:
+        starting = {name: pool.submit(serve_hub, folder / "hubs" / name, hub, cache) for name, hub in settings.items()}
+    hubs = {name: running.enter_context(hub.result()) for name, hub in starting.items() if not hub.exception()}
+    for name, hub in starting.items():
+        if hub.exception():
+            raise RuntimeError(f"the hub {name}: {hub.exception()}")
+        replace_text(folder / "hubs" / f"{name}-token", f"{hubs[name].token}\n")
+        replace_text(folder / "hubs" / f"{name}-password", f"{hubs[name].password}\n")
+    return hubs
+
+
+def _open_github(github: Sandbox, folder: Path) -> None:
+    """An organisation without repositories, the operator's token, and the same as a git credential."""
+    github.state.create_user(OPERATOR, "Ada Lovelace")
+    github.state.create_organization(ORGANIZATION, admins=[OPERATOR])
+    token = github.state.create_token(OPERATOR)
+    replace_text(folder / "github-token", f"{token}\n")
+    replace_text(folder / "git-credentials", github.url.replace("://", f"://{OPERATOR}:{token}@") + "\n")
 
 
 def _publish_upstream(quay: RunningQuay) -> None:
-    for organization in {name.partition("/")[0] for name in UPSTREAM}:
+    for organization in {name.partition("/")[0] for name in example.UPSTREAM}:
         quay.state.organization(organization)
-    quay.state.token(*{name.partition("/")[0] for name in UPSTREAM}, value=_STEWARD)
+    quay.state.token(*{name.partition("/")[0] for name in example.UPSTREAM}, value=_STEWARD)
     login = Login("$oauthtoken", _STEWARD)
     with (
         httpx.Client(base_url=f"{quay.url}/api/v1", headers={"authorization": f"Bearer {_STEWARD}"}) as api,
         Pusher(Registries(), quay.registry_host, login) as pusher,
     ):
-        for name, tags in UPSTREAM.items():
-            if name in quay.state.repositories:
-                continue
+        for name, tags in example.UPSTREAM.items():
             namespace, _, repository = name.partition("/")
             described = {"namespace": namespace, "repository": repository, "visibility": "public", "description": ""}
             api.post("/repository", json=described).raise_for_status()
             for number, tag in enumerate(tags):
                 files = {"/srv/repo/environment.yml": f"# {name}:{tag}\n".encode()}
                 pusher.push(name, build(files, {"repo2docker.ref": tag}, f"2026-0{number + 1}-01T00:00:00Z"), [tag])
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """A file that only its owner can read; the sandbox's token opens nothing outside this machine."""
-    path.touch(mode=0o600)
-    path.write_text(secret + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

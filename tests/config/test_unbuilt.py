@@ -39,10 +39,6 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
     [
         (FOLLOWING + "state: git\n", "12:1: state in git is not built yet"),
         (
-            FOLLOWING.replace("values: {path: ., files: [a.yaml]}", "configurator: {auth: {token: {env: T}}}"),
-            "7:5: a hub set by its configurator is not built yet",
-        ),
-        (
             FOLLOWING + "code_hosts: {g: {type: github, auth: {token: {env: T}}, delivery: pull-request}}\n",
             "12:57: delivery by pull request is not built yet",
         ),
@@ -50,7 +46,7 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
             FOLLOWING + "registries: {g: {type: acr, registry: r, rotate: 90d}}\n",
             "12:42: rotation of credentials is not built yet",
         ),
-        (EXAMPLE, "48:5: a hub set by its configurator is not built yet"),
+        (EXAMPLE, '11:3: a registry of type "ecr" is not built yet'),
     ],
 )
 def test_what_is_not_built_yet_is_named(tmp_path: Path, text: str, words: str) -> None:
