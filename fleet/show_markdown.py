@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from fleet.apply import Outcome, Status
 from fleet.drift import Drift
-from fleet.errors import ExitCode, FleetError, InputError, PolicyRefusal
+from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.markdown import Item, Page, Section, block, code
 from fleet.model import Action, Change
 from fleet.plan import LeftOut, Place, Plan, counts, hubs_reached
@@ -22,6 +21,7 @@ from fleet.show import field_lines, hub_names, identical, image_at, slot_names
 from fleet.show_drift import TITLES, details, place
 from fleet.site import KIND, SiteAddress, SiteReference
 from fleet.terminal import count
+from fleet.told import Told
 
 LIMIT = 60_000
 """Characters of a comment; GitHub takes 65,536, and counts some of them otherwise."""
@@ -42,22 +42,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a command has come to; only what it got to is there."""
-
-    command: str
-    plan: Plan | None = None
-    outcome: Outcome | None = None
-    drift: Drift | None = None
-    error: FleetError | None = None
-    exit_code: int = ExitCode.OK
-    notes: tuple[str, ...] = ()
-    run_url: str = ""
-    is_saved: bool = False
-
-
-def report_markdown(report: Report, limit: int = LIMIT) -> str:
+def report_markdown(report: Told, limit: int = LIMIT) -> str:
     """The whole comment, at most `limit` characters long."""
     sections = [
         *_error(report.error),
@@ -70,7 +55,7 @@ def report_markdown(report: Report, limit: int = LIMIT) -> str:
     return Page(limit, tuple(_top(report)), tuple(sections), tuple(_bottom(report)), more).render()
 
 
-def _top(report: Report) -> list[str]:
+def _top(report: Told) -> list[str]:
     fleet = report.plan.fleet if report.plan else report.drift.fleet if report.drift else ""
     name = f" · {code(fleet)}" if fleet else ""
     lines = [f"### fleet {report.command}{name}: {_verdict(report)}"]
@@ -84,7 +69,7 @@ def _top(report: Report) -> list[str]:
     return lines
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: Told) -> str:
     if report.error is not None:
         return f"**stopped** (exit code {int(report.exit_code)})"
     if report.outcome is not None:
@@ -238,7 +223,7 @@ def _error(error: FleetError | None) -> list[Section]:
     return [Section("What is wrong", (*items, *([Item(f"… and {more:,} more")] if more > 0 else ())))]
 
 
-def _bottom(report: Report) -> list[str]:
+def _bottom(report: Told) -> list[str]:
     parts = [f"plan {code(report.plan.hash)}"] if report.plan is not None else []
     parts += [f"[run]({report.run_url})"] if report.run_url else []
     return ["", f"<sub>{' · '.join(parts)}</sub>"] if parts else []

@@ -17,9 +17,11 @@ from fleet.drift import Drift, Drifted
 from fleet.errors import InputError
 from fleet.markdown import block, code
 from fleet.model import Address, Change, Owned, Spec
-from fleet.plan import LeftOut, Plan, Told
-from fleet.show_markdown import LIMIT, Report, report_markdown
+from fleet.plan import LeftOut, Plan
+from fleet.plan import Told as Beside
+from fleet.show_markdown import LIMIT, report_markdown
 from fleet.site import SiteAddress, SiteReference
+from fleet.told import Told
 
 GITHUB_TAKES = 65_536
 
@@ -61,13 +63,13 @@ def removed(number: int) -> Change:
 
 
 def plan(*changes: Change, **told: object) -> Plan:
-    return Plan("example", {}, changes, told=Told(hubs=9, **told))  # type: ignore[arg-type]
+    return Plan("example", {}, changes, told=Beside(hubs=9, **told))  # type: ignore[arg-type]
 
 
 def test_the_worst_stands_first() -> None:
     secret = Change(Address("github", "secret", "o/r/KEY"), None, Key(name="k"))
     thing = Change(Address("github", "repository", "o/r"), None, Thing(description="d"))
-    text = report_markdown(Report("plan", plan(moved(1, "a", "b", "h"), thing, secret, removed(1))))
+    text = report_markdown(Told("plan", plan(moved(1, "a", "b", "h"), thing, secret, removed(1))))
     titles = [line for line in text.splitlines() if line.startswith("####")]
     assert titles == ["#### Removals", "#### Credentials", "#### Images that hubs will see", "#### Everything else"]
     assert "**forget** `quay:repository:organisation/a-rather-long-repository-name-1`" in text
@@ -75,7 +77,7 @@ def test_the_worst_stands_first() -> None:
 
 
 def test_changes_that_do_the_same_are_one_entry() -> None:
-    text = report_markdown(Report("plan", plan(*(moved(n, "a", "b", f"h{n}") for n in range(7)))))
+    text = report_markdown(Told("plan", plan(*(moved(n, "a", "b", f"h{n}") for n in range(7)))))
     assert "- `quay.io/o/i` `a` → `b` · 7 places, 7 hubs" in text
     assert text.count("→") == 1
 
@@ -84,7 +86,7 @@ def test_changes_that_do_the_same_are_one_entry() -> None:
 def test_five_thousand_changes_fit_one_comment_and_every_removal_is_seen(removals: int, others: int) -> None:
     changes = [moved(n, f"old-{n}", f"new-{n}", f"hub-{n}", image=f"quay.io/org/image-{n}") for n in range(others)]
     shown = plan(*changes, *(removed(n) for n in range(removals)))
-    text = report_markdown(Report("plan", shown, run_url="https://github.com/o/r/actions/runs/1", is_saved=True))
+    text = report_markdown(Told("plan", shown, run_url="https://github.com/o/r/actions/runs/1", is_saved=True))
     assert len(text) <= LIMIT < GITHUB_TAKES
     for change in shown.changes[others:]:
         assert f"{change.address.name}`" in text
@@ -92,14 +94,14 @@ def test_five_thousand_changes_fit_one_comment_and_every_removal_is_seen(removal
 
 
 def test_more_removals_than_any_comment_holds_are_counted() -> None:
-    text = report_markdown(Report("plan", plan(*(removed(n) for n in range(5000)))))
+    text = report_markdown(Told("plan", plan(*(removed(n) for n in range(5000)))))
     assert len(text) <= LIMIT
     assert "5,000 to remove" in text
 
 
 def test_four_bytes_a_character_still_fit() -> None:
     changes = [replace(removed(n), address=Address("q", "r", f"{n}{'🦀' * 90}")) for n in range(5000)]
-    text = report_markdown(Report("plan", plan(*changes)))
+    text = report_markdown(Told("plan", plan(*changes)))
     assert len(text) <= LIMIT
     assert len(text.encode()) < 4 * GITHUB_TAKES
 
@@ -107,7 +109,7 @@ def test_four_bytes_a_character_still_fit() -> None:
 def test_an_outcome_tells_what_was_not_applied() -> None:
     change = moved(1, "a", "b", "h")
     bad = Result(Group("values org/values@main", "values", (change,)), Status.FAILED, "it is `archived`")
-    text = report_markdown(Report("apply", plan(change), outcome=Outcome((bad,), "the deadline has come")))
+    text = report_markdown(Told("apply", plan(change), outcome=Outcome((bad,), "the deadline has come")))
     assert text.startswith("### fleet apply · `example`: 1 failed")
     assert "- **failed** `values org/values@main`: `` it is `archived` ``" in text
     assert "- `the deadline has come`" in text
@@ -161,13 +163,13 @@ def test_no_name_means_anything_in_a_comment(name: str, other: str) -> None:
         Change(Address("github", "secret", name), None, Key(name=other)),
     )
     left_out = LeftOut(Address("values", "site", name), before, after, other, name)
-    shown = Plan("example", {}, changes, told=Told(left_out=(left_out,), notes=(name, other)))
+    shown = Plan("example", {}, changes, told=Beside(left_out=(left_out,), notes=(name, other)))
     failed = Outcome((Result(Group(name, "values", changes[:1]), Status.FAILED, other),), name)
-    check_harmless(report_markdown(Report("plan", shown)))
-    check_harmless(report_markdown(Report("apply", shown, outcome=failed, notes=(other,))))
-    check_harmless(report_markdown(Report("plan", error=InputError([Diagnostic(name, other)]), exit_code=1)))
+    check_harmless(report_markdown(Told("plan", shown)))
+    check_harmless(report_markdown(Told("apply", shown, outcome=failed, notes=(other,))))
+    check_harmless(report_markdown(Told("plan", error=InputError([Diagnostic(name, other)]), exit_code=1)))
     drifted = Drifted(file, before, "now", after, None, {name: other})
-    check_harmless(report_markdown(Report("drift", drift=Drift("example", 1, (drifted,)))))
+    check_harmless(report_markdown(Told("drift", drift=Drift("example", 1, (drifted,)))))
 
 
 @given(HOSTILE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fleet.apply import Group, Outcome, Result, Status, grouped
-from fleet.commands.common import pace_of, question_of, store_of, telling_of, workshop_of
+from fleet.commands.common import pace_of, question_of, store_of, tell, telling_of, workshop_of
 from fleet.config import Loaded, load
 from fleet.errors import ExitCode, InputError, Stale, UsageError
 from fleet.model import Spec, Unknown
@@ -26,7 +26,7 @@ from fleet.reviewed import Reviewed, as_reviewed, completed, hash_of, is_hash, r
 from fleet.run import Run, apply_plan, close_what_is_no_longer_wanted, open_run
 from fleet.services import Workshop
 from fleet.site import SiteReference
-from fleet.telling import Teller, tell
+from fleet.telling import Teller
 from fleet.terminal import Line, count, line, write
 
 
@@ -49,7 +49,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("-resolutions holds a reviewed plan: give the hash that was reviewed with -expect-plan")
     if options.expect_plan and not is_hash(options.expect_plan):
         raise UsageError("-expect-plan takes a plan's whole hash: 64 digits of 0-9 and a-f")
-    if not options.auto_approve and not options.expect_plan and not sys.stdin.isatty():
+    asks = not (options.auto_approve or options.expect_plan)
+    if asks and (options.json or options.format != "text"):
+        raise UsageError("apply asks before it writes, and only text can be asked about: give -auto-approve")
+    if asks and not sys.stdin.isatty():
         raise UsageError(
             "apply asks before it writes, and there is no terminal to ask on: give -auto-approve, or a plan file"
         )

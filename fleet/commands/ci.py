@@ -11,7 +11,7 @@ from fleet.errors import ExitCode, FleetError, Stale
 from fleet.files import write_atomically
 from fleet.posting import agreed
 from fleet.runner import runner_of
-from fleet.telling import file_in
+from fleet.telling_github import file_in
 from fleet.terminal import line, write
 from fleet.workflow_commands import append_outputs
 from fleet.workflow_file import WORKFLOW, Asked, elsewhere, secret_of, variables_of, workflow_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,12 @@ from fleet.errors import FleetError, UsageError
 from fleet.model import Address, Spec
 from fleet.pace import Budget, Pace
 from fleet.planning import Question
-from fleet.reviewed import Reviewed
 from fleet.selection import Selection, selectors
 from fleet.services import Workshop
-from fleet.telling import Telling
+from fleet.telling import EventTeller, Format, MarkdownTeller, Teller, Telling
 
 if TYPE_CHECKING:
+    from fleet.reviewed import Reviewed
     from fleet.state import State
     from fleet.store import FolderStore
 
@@ -58,6 +59,28 @@ def telling_of(command: str, options: argparse.Namespace) -> Telling:
         pull_request=options.comment,
         agreed=getattr(options, "expect_plan", None) or "",
     )
+
+
+def tell(how: Telling, command: Callable[[Teller], int]) -> int:
+    """Run a command with the teller that was asked for; returns its exit code, and lets its error go on."""
+    teller = _teller(how.format)(how)
+    teller.begin()
+    try:
+        code = command(teller)
+    except FleetError as error:
+        teller.failed(error)
+        teller.ended(error.exit_code)
+        raise
+    teller.ended(code)
+    return code
+
+
+def _teller(format_: Format) -> type[Teller]:
+    if format_ == "github":
+        from fleet.telling_github import GitHubTeller
+
+        return GitHubTeller
+    return {"text": Teller, "markdown": MarkdownTeller, "json": EventTeller}[format_]
 
 
 def question_of(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fleet.commands.common import question_of, state_of, telling_of, workshop_of
+from fleet.commands.common import question_of, state_of, tell, telling_of, workshop_of
 from fleet.config import load
 from fleet.drift import Drift, find_drift
 from fleet.errors import ExitCode
-from fleet.telling import Teller, tell
+from fleet.telling import Teller
 
 
 def run(options: argparse.Namespace) -> int:
