@@ -152,6 +152,16 @@ def test_a_comment_of_ours_too_many_is_taken_away(job: Job, little: LittleFleet)
     assert "old" not in job.comments[0]
 
 
+def test_the_comment_is_found_behind_very_many_others(job: Job, little: LittleFleet) -> None:
+    now, stranger = job.github.state.clock.now(), job.github.state.account("stranger")
+    job.pull.comments.extend(Comment(900_000 + number, stranger, "me too", now, now) for number in range(250))
+    for tag in ("bbbbbbbbbbbb", "cccccccccccc"):
+        little.track(tag, "three")
+        assert main(["plan", "-format=github"]) == ExitCode.OK
+    assert len(job.comments) == 251
+    assert "cccccccccccc" in job.comments[-1]
+
+
 def test_a_lost_answer_makes_no_second_comment(job: Job, little: LittleFleet) -> None:
     job.github.loopback.faults.append(Fault("drop", "POST", ".*/comments", when="after"))
     assert main(["plan", "-format=github"]) == ExitCode.OK
