@@ -236,6 +236,7 @@ class _Run:
     def _stopping(self, group: Group) -> Result | None:
         if self.services.pace.stop.is_set() and not self.stopped:
             self.stopped = "the run was asked to stop"
+        self.stopped = self.stopped or self.services.pace.no_more
         try:
             self.services.pace.check()
         except OutOfBudget as error:

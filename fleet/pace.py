@@ -66,12 +66,14 @@ def _silent(reason: str, seconds: float) -> None:
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of one run. `stop` is set when the run shall end; every wait then ends at once."""
+    """The pace of one run. `stop` is set when the run shall end; every wait then ends at once. `no_more` says why
+    nothing more is to be begun, while what is under way goes on."""
 
     budget: Budget = field(default_factory=Budget)
     clock: Clock = field(default_factory=RealClock)
     tell: Tell = _silent
     stop: threading.Event = field(default_factory=threading.Event)
+    no_more: str = ""
     used: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _next: dict[str, float] = field(default_factory=dict)

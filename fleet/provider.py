@@ -100,6 +100,7 @@ __all__ = [
     "Receipts",
     "Registry",
     "RegistryImage",
+    "Remark",
     "Resource",
     "Reveal",
     "Secret",
@@ -114,6 +115,7 @@ __all__ = [
     "TryAgain",
     "Unsure",
     "Url",
+    "Verdict",
     "blob_id",
     "full_name",
     "host_of",
@@ -461,8 +463,43 @@ class Build:
         return self.commit[:12]
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says of a commit: `conclusion` is `success`, `failure`, `neutral` or `action_required`."""
+
+    name: str
+    conclusion: str
+    title: str
+    summary: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment of ours on a pull request: its number, the pull request's head, and the comment's text."""
+
+    pull_request: int
+    head: str
+    body: str
+
+
 class CodeHost(Provider):
     """A provider where repositories live."""
+
+    def comment(self, repository: str, number: int, marker: str, body: str) -> str:
+        """See that the pull request has one comment of ours that holds `marker`, and that it says `body`; its address.
+
+        Others' comments are left alone, whatever they hold.
+        """
+        raise LookupError(f"{type(self).__name__} has no pull requests")
+
+    def judge(self, repository: str, commit: str, verdict: Verdict) -> str:
+        """Put a check on a commit; returns its address."""
+        raise LookupError(f"{type(self).__name__} has no checks")
+
+    def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
+        """Our comment that holds `marker`, on the merged pull request that brought a commit; None without one."""
+        raise LookupError(f"{type(self).__name__} has no pull requests")
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """What must exist for an image's source, the files that start its build last. Pure."""

@@ -60,6 +60,7 @@ class Workshop:
     """The providers of one run, each opened when it is first asked for.
 
     `source` is the text of fleet.yaml, where there is one: what is wrong with a secret is then said with its place.
+    `without` names registries of fleet.yaml whose login this run does not have.
     """
 
     fleet: Fleet
@@ -74,6 +75,7 @@ class Workshop:
     blobs: dict[str, bytes] = field(default_factory=dict)
     wanted: dict[Address, Spec] = field(default_factory=dict)
     source: Source | None = None
+    without: frozenset[str] = frozenset()
     _open: dict[str, Provider] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Provider:
@@ -108,7 +110,7 @@ class Workshop:
 
     def registry_at(self, host: str) -> Registry:
         """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
-        for name in self.fleet.registries:
+        for name in (name for name in self.fleet.registries if name not in self.without):
             provider = self[name]
             if isinstance(provider, Registry) and provider.host == host:
                 return provider

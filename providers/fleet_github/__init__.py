@@ -16,18 +16,21 @@ from fleet.provider import (
     Limits,
     Objection,
     Receipts,
+    Remark,
     Resource,
     Reveal,
     SecretRef,
     Settings,
     SourceRepository,
     Spec,
+    Verdict,
 )
 from fleet_github.blaming import blame
 from fleet_github.branch_rules import against_commit
 from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
+from fleet_github.comments import find_remark, put_check, put_comment
 from fleet_github.files import read_files, write_commit
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
@@ -162,6 +165,18 @@ class GitHub(CodeHost):
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build."""
         return build_of_commit(self._client, repository, commit, workflow)
+
+    def comment(self, repository: str, number: int, marker: str, body: str) -> str:
+        """One comment, made or brought up to date."""
+        return put_comment(self._client, repository, number, marker, body)
+
+    def judge(self, repository: str, commit: str, verdict: Verdict) -> str:
+        """A check on a commit, which an App's token may put there."""
+        return put_check(self._client, repository, commit, verdict)
+
+    def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
+        """Our comment on the pull request that a commit merged."""
+        return find_remark(self._client, repository, commit, marker)
 
 
 def _by_credential(secrets: Mapping[str, SecretRef]) -> Iterator[tuple[str, SecretRef, dict[str, SecretRef]]]:

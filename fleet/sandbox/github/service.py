@@ -25,6 +25,7 @@ from fleet.sandbox.github.rest import (
     apps,
     branches,
     checks,
+    comments,
     contents,
     gitdata,
     pulls,
@@ -39,7 +40,21 @@ from fleet.sandbox.github.state import State
 from fleet.sandbox.http import WRITES, Request, Response
 from fleet.sandbox.push import Registries
 
-_PARTS = (accounts, apps, repositories, refs, branches, gitdata, rules, checks, contents, secrets, actions, pulls)
+_PARTS = (
+    accounts,
+    apps,
+    repositories,
+    refs,
+    branches,
+    gitdata,
+    rules,
+    checks,
+    comments,
+    contents,
+    secrets,
+    actions,
+    pulls,
+)
 _REPOSITORY = re.compile(r"/repos/([^/]+)/([^/]+)(/.*)?")
 _BY_ID = re.compile(r"/repositories/(\d+)(/.*)?")
 _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
