@@ -51,9 +51,7 @@ def _first_image() -> None:
     fleet("sandbox", "visit", "climate-prod")
     say("fleet.yaml wants an image of our own on all three hubs. What does the world lack?")
     fleet("plan", f"-out={FOLDER}/plan", "-detailed-exitcode", expect=2)
-    say(
-        "Carry out exactly that: repositories, a robot that is proved, its sealed secret, workflows, a build, hubs."
-    )
+    say("Carry out exactly that: repositories, a robot that is proved, its sealed secret, workflows, a build, hubs.")
     fleet("apply", f"{FOLDER}/plan")
     say("What the owners of the values repository see: one line for each place.")
     shell("git", "-C", str(INFRASTRUCTURE), "--no-pager", "show", "--unified=0", "--format=%an: %B")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from fleet.provider import (
     Address,
+    Branch,
     Build,
     Change,
     CodeHost,
@@ -20,12 +21,15 @@ from fleet.provider import (
     Settings,
     SourceRepository,
     Spec,
+    Swap,
+    Swapped,
 )
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
 from fleet_github.making import make_repository, store_secret, write_managed
 from fleet_github.reading import read_world
+from fleet_github.refs import read_branch, repository_at, swap_branch
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
     FILES,
@@ -66,6 +70,18 @@ class GitHub(CodeHost):
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
         return write_commit(self._client, request)
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that holds data: one request."""
+        return read_branch(self._client, repository, name)
+
+    def swap(self, swap: Swap) -> Swapped:
+        """One commit on such a branch in one request, or in three to begin it; compared and swapped by GitHub."""
+        return swap_branch(self._client, swap)
+
+    def repository_at(self, url: str) -> str | None:
+        """`owner/name` where a remote's URL leads to this GitHub."""
+        return repository_at(self._client, url)
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""
