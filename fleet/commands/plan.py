@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     """Show what apply would change."""
     loaded = load(Path(options.file))
     workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options), source=loaded.source)
-    plan = make_plan(loaded, workshop, question_of(options, workshop, state_of(workshop)))
+    plan = make_plan(loaded, workshop, question_of(options, workshop, state_of(workshop, refresh=options.refresh)))
     write(plan_lines(plan), no_color=options.no_color)
     check_policy(plan, loaded)
     if options.out:

@@ -1,8 +1,9 @@
-"""A branch that holds data in a local repository, checked out or bare: made of git's own objects, without a work tree.
+"""A branch that holds data in a local repository, bare or not: made of git's own objects, without a work tree.
 
-`git update-ref` compares and swaps under the ref's lock. Around it the file `fleet-refs` in the git directory is held by
-flock, which git's processes inherit: whoever holds it knows that no git of fleet's is alive there. It names the commit
-that is being made the head; so a lock on the ref that a killed git left can be told from anybody else's, and is removed.
+`git update-ref` compares and swaps under the ref's lock. Around it the file `fleet-refs` in the git directory is held
+by flock, which git's processes inherit: whoever holds it knows that no git of fleet's is alive there. It names the
+commit that is being made the head; so a lock on the ref that a killed git left can be told from anybody else's, and is
+removed.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def origin_of(folder: Path) -> str | None:
 
 
 def repository_at(url: str) -> str | None:
-    """The path that a git URL names on this machine; None for one that leads elsewhere. See git-clone(1), "GIT URLS"."""
+    """The path that a git URL names on this machine; None for any other. See git-clone(1), "GIT URLS"."""
     if url.startswith("file://"):
         return unquote(urlsplit(url).path) or None
     return url if url.startswith(("/", "./", "../")) else None
