@@ -151,9 +151,10 @@ class GitStore:
             kept = read(branch, self.place, self.fleet)
             lease = applicant.lease(branch.at, self._desk.terms)
             contents: dict[str, bytes | None] = {LEASE: lease_file(lease)}
-            if not branch.head:
-                readme = README_TEXT.format(fleet=self.fleet).encode()
-                contents |= {README: readme, STATE: state_file(State(fleet=self.fleet))}
+            if README not in branch.contents:
+                contents[README] = README_TEXT.format(fleet=self.fleet).encode()
+            if not branch.head or (kept.state.journal_offset and not kept.journal):  # new, or moved here from a folder
+                contents[STATE] = state_file(kept.state)
             what = f"takes the lease over from {left.run}" if left else "takes the lease"
             asked = elapsed()
             try:
@@ -183,7 +184,7 @@ class GitStore:
         rest = held.commits.stop()
         self._held = None
         if held.tenure.lost is not None:
-            return
+            raise held.tenure.lost
         if held.is_unsure:  # what the write that failed has left of the journal goes too
             held.files = [path for path in held.tenure.look().contents if path.startswith(JOURNAL)]
         contents: dict[str, bytes | None] = {}
