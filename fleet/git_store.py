@@ -41,7 +41,7 @@ from fleet.state_branch import (
 )
 from fleet.tenure import RACES, Applicant, Desk, Tenure, Terms, await_turn, elapsed
 
-AHEAD = 32
+AHEAD = 128
 """Groups of one provider that may be written down as begun before their turn comes, so that one commit holds many."""
 
 
@@ -169,7 +169,8 @@ class GitStore:
 
     def _write(self, entries: Sequence[Entry]) -> None:
         """One commit of some entries, or of the lease alone."""
-        held, _ = self._holding()
+        held = self._held
+        assert held is not None, "the thread that calls this ends before the lock is given back"
         contents: dict[str, bytes | None] = {}
         if entries:
             number = int(held.files[-1].rpartition("/")[2].partition(".")[0]) + 1 if held.files else 1

@@ -21,7 +21,7 @@ class Rhythm:
     """Seconds between two writes: what each write adds to the pause when somebody waits for the next, the longest such
     pause, when what nobody waits for is written, and when a write is due though there is nothing to write."""
 
-    step: float = 0.5
+    step: float = 0.25
     longest: float = 20.0
     lazy: float = 30.0
     idle: float = 100.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from fleet.apply import Services, carry_out
+from fleet.apply import Group, Result, Services, Status, carry_out
 from fleet.automation import By
 from fleet.cli import main
-from fleet.errors import ExitCode, FleetError, Locked
+from fleet.errors import ExitCode, FleetError, Locked, OutOfBudget
 from fleet.git_store import GitStore
-from fleet.pace import Pace
+from fleet.group_commit import Rhythm
+from fleet.pace import Budget, Pace
 from fleet.plan import Plan
 from fleet.provider import Limits
+from fleet.run import Run, _Journalist
 from fleet.sandbox.github.model import Protection
 from fleet.sandbox.github.objects import Entry, write_tree
 from fleet.sandbox.github.pushes import Draft, commit
@@ -172,6 +175,43 @@ def test_a_lease_that_was_not_renewed_in_time_allows_no_request(keeper: GitHubKe
         pace.spend("anything", Limits())
     lock.__exit__(None, None, None)
     pace.spend("anything", Limits())
+
+
+def test_a_lease_is_renewed_while_nothing_is_written(keeper: GitHubKeeper) -> None:
+    opened = store_of(keeper)
+    store = GitStore(opened._desk.host, opened.place, "example", opened._desk.pace, rhythm=Rhythm(idle=0.05))
+    with store.lock("r1", Pace()):
+        until = time.monotonic() + 30
+        while len(keeper.messages()) < 4 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert json.loads(keeper.text("lease.json") or "")["writes"] >= 2
+        assert keeper.messages()[-1].startswith("r1: goes on")
+
+
+def test_a_run_that_may_ask_nothing_more_still_records_and_gives_its_lease_back(keeper: GitHubKeeper) -> None:
+    store, pace = store_of(keeper), Pace(Budget(requests=0))
+    with store.lock("r1", pace):
+        pace.stop.set()
+        with pytest.raises(OutOfBudget):
+            pace.spend("anything", Limits())
+        store.append(done("a"))
+    assert keeper.text("lease.json") is None
+    assert "shelf:book:a" in store_of(keeper).load().things
+
+
+def test_what_was_written_down_ahead_and_never_begun_is_closed(keeper: GitHubKeeper) -> None:
+    store, workshop = store_of(keeper), keeper.workshop()
+    group = Group("shelf a", "shelf", (put("a"),))
+    with store.lock("r1", Pace()):
+        run = Run("r1", store, workshop, store.load())
+        journalist = _Journalist(run, Plan("example", {}, (put("a"),)), Silent())
+        journalist.announce(group).result()
+        journalist.ended(Result(group, Status.SKIPPED, "the deadline has come"))
+        assert store.load().begun == {}
+        journalist.announce(group).result()
+        journalist.began(group)
+        journalist.ended(Result(group, Status.SKIPPED, "the deadline has come"))
+    assert set(store_of(keeper).load().begun) == {"shelf a"}
 
 
 def test_every_commit_renews_the_lease_by_the_hosts_clock(keeper: GitHubKeeper) -> None:
@@ -401,6 +441,14 @@ def test_bookkeeping_costs_few_requests(ci: CiFleet) -> None:
     before = ci.keeper.github.loopback.count()
     assert main(["plan"]) == ExitCode.OK
     assert ci.keeper.github.loopback.count() - before == 3
+
+
+def test_a_run_whose_requests_are_used_up_leaves_no_lease(ci: CiFleet) -> None:
+    ci.tag = "bbbbbbbbbbbb"
+    assert ci.apply("-max-requests=9") == ExitCode.BUDGET
+    assert ci.keeper.text("lease.json") is None
+    assert ci.apply() == ExitCode.OK
+    assert ci.values()[0] == 2
 
 
 def test_an_offline_plan_leaves_the_branch_alone(ci: CiFleet) -> None:
