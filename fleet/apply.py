@@ -2,6 +2,8 @@
 
 One failure is one failure: it stops the groups that need it and no others. Everything is re-read in bulk first, so
 that what is done already is found done, and what has moved since the plan was made is left alone.
+
+Longer than most modules, because the way of a group from ready to ended is one thing to read.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from graphlib import TopologicalSorter
 from typing import Any, NamedTuple, Protocol
 
 from fleet.errors import ExitCode, FleetError, Locked, OutOfBudget, Stale, TryAgain, Unsure
-from fleet.model import Address, Change, SecretRef, Spec
+from fleet.issuing import Issuing
+from fleet.model import Address, Change, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
-from fleet.provider import Provider, Receipts, Reveal, Secret
+from fleet.provider import Provider, Receipts
 from fleet.world import Providers, is_at, is_done, read_all
 
 AT_ONCE = 32
@@ -46,12 +49,20 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one group ended, and why where it did not end well."""
+    """How one group ended, and why where it did not end well; `stored` names each issued credential that it stored."""
 
     group: Group
     status: Status
     why: str = ""
     receipts: Receipts = field(default_factory=dict)
+    stored: Mapping[Address, str] = field(default_factory=dict)
+
+
+class Written(NamedTuple):
+    """What comes of writing a group: the provider's receipts, and the credentials that were issued for it by source."""
+
+    receipts: Receipts
+    stored: Mapping[Address, str]
 
 
 class Forbidden(NamedTuple):
@@ -113,8 +124,8 @@ def _announced(group: Group) -> Future[None]:
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a plan is carried out with: the providers by name, the pace of the run, what a killed run had begun (each
-    address with what it was to become), which changes may no longer be made, with the reason, and what makes of a
-    change the one that it is known to be by the time it is written.
+    address with what it was to become), which changes may no longer be made, with the reason, the credential that was
+    stored last of each identity, and what makes of a change the one that it is known to be when it is written.
 
     `announce` writes a group down before it is written; the group begins when the result is there. `ahead` says how
     many groups of a provider may be announced beyond those that it takes at once.
@@ -124,13 +135,10 @@ class Services:
     pace: Pace
     begun: Mapping[Address, Spec | None] = field(default_factory=dict)
     forbidden: Mapping[Address, Forbidden] = field(default_factory=dict)
+    stored: Mapping[Address, str] = field(default_factory=dict)
     known: Callable[[Change], Change] = lambda change: change
     announce: Callable[[Group], Future[None]] = _announced
     ahead: int = 0
-
-    def reveal(self, ref: SecretRef) -> Secret:
-        """A secret at the moment of use."""
-        return self.providers[ref.source.provider].reveal(ref)
 
 
 def grouped(changes: Iterable[Change]) -> dict[str, Group]:
@@ -299,7 +307,8 @@ class _Run:
         group = self.groups[key]
         error = future.exception()
         if error is None:
-            self._finish(Result(group, Status.DONE, receipts=future.result()))
+            written = future.result()
+            self._finish(Result(group, Status.DONE, receipts=written.receipts, stored=written.stored))
         elif isinstance(error, OutOfBudget | Locked):
             self._stop(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))
@@ -316,21 +325,22 @@ class _Run:
         self._order.done(result.group.key)
 
 
-def write_group(group: Group, services: Services) -> Receipts:
+def write_group(group: Group, services: Services) -> Written:
     """Write one group, repeating what fails in passing; an answer that was lost is looked up before it is repeated."""
     provider = services.providers[group.provider]
     group = replace(group, changes=tuple(services.known(change) for change in group.changes))
-    reveal: Reveal = services.reveal
+    issuing = Issuing(services.providers, services.stored)
 
     def once() -> Receipts:
         try:
-            return provider.apply(group.changes, reveal) or {}
+            return provider.apply(group.changes, issuing.reveal) or {}
         except Unsure as error:
             if not _is_written(group, provider):
                 raise TryAgain(str(error)) from error
             return {}
 
-    return services.pace.repeat(provider.limits, once)
+    receipts = services.pace.repeat(provider.limits, once)
+    return Written(receipts, issuing.settle(services.pace))
 
 
 def _is_written(group: Group, provider: Provider) -> bool:

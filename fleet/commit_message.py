@@ -38,6 +38,13 @@ def commit_message(fleet: str, moves: Sequence[Move]) -> str:
     return "\n\n".join([*paragraphs, f"{TRAILER}: {printable(fleet)}\n"])
 
 
+def trailer_of(message: str) -> str | None:
+    """The fleet that a commit's message names in its last paragraph; None where it names none."""
+    last = message.strip().rpartition("\n\n")[2]
+    values = [line.partition(":")[2].strip() for line in last.splitlines() if line.startswith(f"{TRAILER}:")]
+    return values[-1] if values else None
+
+
 def _subject(moves: Sequence[Move]) -> str:
     hubs = {hub for move in moves for hub in move.hubs}
     where = f"{len(hubs)} hubs" if len(hubs) != 1 else next(iter(hubs))

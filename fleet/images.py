@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.config import BuiltImage, Fleet, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Wanted
-from fleet.errors import FleetError, ProviderError
-from fleet.model import Resource
+from fleet.errors import FleetError, InputError, ProviderError
+from fleet.model import Address, Resource
+from fleet.pace import Pace
 from fleet.provider import CodeHost, Home, Registry, RegistryImage
 from fleet.site import full_name
-from fleet.sources import source_of
+from fleet.sources import FIRST_BRANCH, Branches, Place, read_branches, source_of
 from fleet.world import Providers
 
 
@@ -34,9 +35,35 @@ class Homes:
             for resource in (*home.resources, *self.sources.get(key, ())):
                 yield Wanted(resource, key, image.adopt)
 
+    def notes(self, changed: Collection[Address]) -> Iterator[str]:
+        """What a person must know of the images of which one of these addresses is a part; the same only once."""
+        said: dict[str, None] = {}
+        for key, home in self.homes.items():
+            parts = {resource.address for resource in (*home.resources, *self.sources.get(key, ()))}
+            if not parts.isdisjoint(changed):
+                said.update(dict.fromkeys(home.notes))
+        return (f"Notice: {note}" for note in said)
 
-def find_homes(loaded: Loaded, providers: Providers) -> tuple[Homes, list[Diagnostic]]:
-    """Where each image lives, and what is wrong with those that cannot live there."""
+
+def read_homes(
+    loaded: Loaded, providers: Providers, pace: Pace, selected: Callable[[Wanted], bool]
+) -> tuple[Homes, list[Diagnostic]]:
+    """As `find_homes`, with the default branches that code hosts tell of the selected images' sources."""
+    homes, wrong = find_homes(loaded, providers)
+    images = dict.fromkeys(item.image for item in homes.wanted(loaded.fleet) if selected(item))
+    branches = read_branches(loaded.fleet, images, providers, pace)
+    usual = all(branch == FIRST_BRANCH for branch in branches.found.values())
+    return (homes, wrong) if wrong or usual else find_homes(loaded, providers, branches)
+
+
+def find_homes(
+    loaded: Loaded, providers: Providers, branches: Branches | None = None
+) -> tuple[Homes, list[Diagnostic]]:
+    """Where each image lives, and what is wrong with those that cannot live there.
+
+    Sources whose default branch `branches` does not tell are taken for yet to be made.
+    """
+    branches = branches or Branches()
     names: dict[str, str] = {}
     homes: dict[str, Home] = {}
     sources: dict[str, Sequence[Resource]] = {}
@@ -47,16 +74,29 @@ def find_homes(loaded: Loaded, providers: Providers) -> tuple[Homes, list[Diagno
             names[key] = full_name(image.upstream)
             continue
         try:
-            homes[key] = _home(key, image, providers)
+            branch = branches.of(loaded.fleet, image)
+            homes[key] = _home(key, image, providers, branch)
             if image.repository is not None:
-                source = source_of(loaded.fleet, image, homes[key], loaded.source.folder)
+                place = Place(homes[key], branch)
+                source = source_of(loaded.fleet, image, place, loaded.source.folder)
                 sources[key] = _code_host(loaded.fleet, image, providers).workshop(source.repository)
                 blobs.update(source.blobs)
         except (ValueError, ProviderError) as error:
             wrong.append(loaded.source.diagnostic(("images", key), f"the image {key}: {error}", of="key"))
+        except InputError as error:
+            wrong += _placed(loaded, key, error)
         else:
             names[key] = full_name(homes[key].name)
-    return Homes(names, homes, sources, blobs), [*wrong, *_shared(loaded, names)]
+    return Homes(names, homes, sources, blobs), [*dict.fromkeys(wrong), *_shared(loaded, names)]
+
+
+def _placed(loaded: Loaded, key: str, error: InputError) -> Iterator[Diagnostic]:
+    """A mistake in a template's file stays there, said once for all images; any other is shown at the image."""
+    for found in error.diagnostics:
+        if found.range is not None:
+            yield found
+        else:
+            yield loaded.source.diagnostic(("images", key), f"the image {key}: {found.summary}", found.detail, of="key")
 
 
 def _code_host(fleet: Fleet, image: BuiltImage, providers: Providers) -> CodeHost:
@@ -67,7 +107,7 @@ def _code_host(fleet: Fleet, image: BuiltImage, providers: Providers) -> CodeHos
     return provider
 
 
-def _home(key: str, image: BuiltImage, providers: Providers) -> Home:
+def _home(key: str, image: BuiltImage, providers: Providers, branch: str) -> Home:
     registry = providers[image.registry]
     if not isinstance(registry, Registry):
         raise FleetError(f"{image.registry} is no registry")
@@ -75,6 +115,7 @@ def _home(key: str, image: BuiltImage, providers: Providers) -> Home:
         key=key,
         name=image.registry_name(key),
         source=image.repository,
+        branch=branch,
         description=image.description or "",
         visibility=image.visibility,
     )

@@ -73,7 +73,7 @@ class Intended(_Written):
 
 
 class GroupDone(_Written):
-    """A group is written; `found` when this run only found it so."""
+    """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored."""
 
     event: Literal["group-done"] = "group-done"
     group: str
@@ -81,6 +81,7 @@ class GroupDone(_Written):
     steps: tuple[Step, ...]
     found: bool = False
     receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    stored: dict[str, str] = Field(default_factory=dict)
 
 
 class GroupFailed(_Written):

@@ -1,7 +1,8 @@
 """Reads any OCI registry: tags, digests, manifests, labels, and what a login may do there.
 
 Source: the OCI distribution specification 1.1, https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md,
-and the image specification for manifests, indexes and configurations.
+and the image specification for manifests, indexes and configurations. One module of more than 300 lines, because
+it is one protocol, and all of it goes through one way to ask.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -21,7 +23,7 @@ from fleet.http import Answer, Ask, Http, host_of, is_loopback
 from fleet.oci_auth import PULL, PUSH, Authorizer, Credentials, Denied, LoginRefused, access_claim, token_of
 from fleet.reference import ImageReference, is_digest, split_host
 
-__all__ = ["Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "registry_url"]
+__all__ = ["Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "Tag", "registry_url"]
 
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -36,6 +38,7 @@ ACCEPT = ", ".join((*_MANIFESTS, *_INDEXES))
 
 _NEXT = re.compile(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?', re.IGNORECASE)
 _HUB = "https://registry-1.docker.io"
+_UNDATED = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,15 @@ class Manifest:
     def is_index(self) -> bool:
         """Whether it lists manifests of several platforms."""
         return self.media_type in _INDEXES
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag: what it means now, and when it was pushed last; where a registry doesn't tell, when its image was made."""
+
+    name: str
+    digest: str
+    date: datetime
 
 
 def registry_url(host: str) -> str:
@@ -105,6 +117,18 @@ class OciClient:
             yield from (tag for tag in document.get("tags") or () if isinstance(tag, str))
             url = self._next(answer)
 
+    def newest(self, name: str, each: Each) -> Iterator[Tag]:
+        """The tags of a repository, those first whose images were made last; two to four requests for each tag.
+
+        The distribution protocol dates no tags, so every image's configuration is read. One without a date is oldest.
+        """
+
+        def look(tag: str) -> Tag:
+            image = self._image(name, tag)
+            return Tag(tag, self.digest(name, tag) or image.digest, _created(self._config(name, image)))
+
+        yield from sorted(each(look, list(self.tags(name))), key=lambda tag: tag.date, reverse=True)
+
     def digest(self, name: str, reference: str) -> str | None:
         """The digest that a tag means now, None when there is no such tag. One HEAD; a GET where that says too little.
 
@@ -140,6 +164,16 @@ class OciClient:
         if not found.is_index:
             return (_platform(self._config(name, found)),)
         return tuple(platform for platform, _ in _entries(found))
+
+    def platforms_of(self, references: Collection[ImageReference], each: Each) -> dict[ImageReference, tuple[str, ...]]:
+        """The platforms of images that are named by their digests; those that say nothing of it have no entry."""
+
+        def look(reference: ImageReference) -> tuple[str, ...]:
+            named = self.platforms(split_host(reference.name)[1], reference.digest or reference.tag or "latest")
+            return tuple(platform for platform in named if "unknown" not in platform.split("/"))
+
+        ordered = sorted(references, key=str)
+        return {reference: found for reference, found in zip(ordered, each(look, ordered), strict=True) if found}
 
     def prove_push(self, name: str, credentials: Credentials) -> None:
         """Make sure that a login may push: begin an upload and cancel it. Raises Denied when it may not."""
@@ -248,6 +282,15 @@ def _document(answer: Answer) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise ProviderError(f"{answer.ask.host} sends JSON to {answer.ask} that is not an object")
     return document
+
+
+def _created(config: Mapping[str, Any]) -> datetime:
+    """When an image was made (RFC 3339), as its configuration says."""
+    try:
+        moment = datetime.fromisoformat(str(config.get("created")))
+    except ValueError:
+        return _UNDATED
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _entries(index: Manifest) -> list[tuple[str, str]]:

@@ -171,7 +171,10 @@ class Authorizer:
         if answer.status == 401 and self.credentials is not None:
             raise self.refusal()
         if answer.status in (400, 401, 403, 404):
-            raise Denied(f"{host_of(self._url)} shows {_some(names)} to nobody without a login that may see it")
+            host, some = host_of(self._url), _some(names)
+            if self.credentials is None:
+                raise Denied(f"{host} shows {some} to nobody without a login that may see it")
+            raise Denied(f"{host} gives the login {self.credentials.username} no access to {some}, or does not know it")
         if answer.status != 200:
             raise ProviderError(f"the token service {answer.ask.host} answers {answer.status} to {answer.ask}")
         document = answer.json()

@@ -9,13 +9,15 @@ from datetime import date
 from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
-from fleet.difference import Wanted, differences
+from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.hub_targets import find_settings
-from fleet.images import find_homes
+from fleet.images import Homes, find_homes, read_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
+from fleet.preflight import preflight
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.selection import Selection, Subject
@@ -49,23 +51,24 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     fleet = loaded.fleet
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
-    homes, wrong = find_homes(loaded, workshop)
+    made = _Making(loaded, workshop, question)
+    homes, wrong = made.homes()
     _refuse(wrong)
     read, unread = _hub_files(fleet, question)
+    workshop.blobs.update(homes.blobs)
     settings = find_settings(loaded, workshop, question.selection, question.refresh)
     _refuse(settings.wrong)
     unread += settings.unread
     surveyed = settings.added_to(survey(read, workshop.files))
-    made = _Making(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
     tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
     changes = [*changes, *tracks.builds]
     moves, left_out = made.of_sites(surveyed, wants, tracks)
-    made.check_obstacles(surveyed, moves)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
+    _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
     return Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -76,13 +79,14 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
-            resources=len(wants.by_site) + sum(1 for _ in homes.wanted(fleet)),
+            resources=len(wants.by_site) + len(_once(homes.wanted(fleet))),
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             left_out=tuple(left_out),
             notes=(
                 *tracks.notes,
+                *homes.notes({change.address for change in changes}),
                 *_warnings(surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),
@@ -135,15 +139,25 @@ class _Making:
     workshop: Workshop
     question: Question
 
+    def homes(self) -> tuple[Homes, list[Diagnostic]]:
+        """Where the images live, and what is wrong with that; offline without asking for default branches."""
+        if not self.question.refresh:
+            return find_homes(self.loaded, self.workshop)
+        labels = _labels(self.loaded.fleet)
+        return read_homes(
+            self.loaded, self.workshop, self.workshop.pace, lambda item: self._is_selected(_subject(item), labels)
+        )
+
     def of_resources(self, wanted: Sequence[Wanted]) -> tuple[list[Change], list[Address]]:
         """The changes to what services hold, and the addresses that were not read."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
-        selected = [item for item in wanted if self._is_selected(_subject(item), labels)]
+        selected = _once(item for item in wanted if self._is_selected(_subject(item), labels))
         gone = {} if selection.is_partial else self._gone({item.resource.address for item in wanted})
         addresses = [*(item.resource.address for item in selected), *gone]
         if not self.question.refresh:
             return [], addresses
+        self.workshop.wanted.update({item.resource.address: item.resource.spec for item in selected})
         world: dict[Address, Spec] = {}
         for answer in read_all(addresses, self.workshop, self.workshop.pace).values():
             if isinstance(answer, FleetError):
@@ -151,16 +165,14 @@ class _Making:
             world.update(answer)
         groups = {item.resource.address: self._group(item.resource.address) for item in selected}
         changes, disputes = differences(selected, world, groups)
-        _refuse(
-            [
-                self.loaded.source.diagnostic(
-                    ("images", dispute.wanted.image), dispute.reason, dispute.remedy, of="key"
-                )
-                for dispute in disputes
-            ]
-        )
+        self._refuse_all(disputes)
+        self._refuse_all(preflight(changes, selected, self.workshop, self.workshop.pace))
         still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
         return [*changes, *departures(still_ours, (), fleet, self._group)], []
+
+    def _refuse_all(self, disputes: Sequence[Dispute]) -> None:
+        diagnostic = self.loaded.source.diagnostic
+        _refuse([diagnostic(("images", one.wanted.image), one.reason, one.remedy, of="key") for one in disputes])
 
     def _is_selected(self, subject: Subject, labels: Mapping[str, Mapping[str, str]]) -> bool:
         selection = self.question.selection
@@ -209,17 +221,6 @@ class _Making:
                 group = self._group(address)
                 changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
-
-    def check_obstacles(self, surveyed: Survey, moves: Iterable[Change]) -> None:
-        """Raise InputError for sites whose repository is sure to refuse the commit."""
-        first = {surveyed.refusals[change.reaches[0]]: change.reaches[0] for change in moves}
-        _refuse(
-            [
-                self.loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
-                for reason, hub in first.items()
-                if reason
-            ]
-        )
 
     def resolve(self, wants: Wants) -> Resolved | None:
         """What the wanted references mean now; None when no registry is to be asked."""
@@ -306,6 +307,14 @@ def _warnings(surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:
     for warning in dict.fromkeys(surveyed.warnings[change.reaches[0]] for change in moves):
         if warning:
             yield f"Notice: {warning}."
+
+
+def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Each resource once, though several images may want it: an account's trust in a code host, for one."""
+    first: dict[Address, Wanted] = {}
+    for item in wanted:
+        first.setdefault(item.resource.address, item)
+    return list(first.values())
 
 
 def _subject(item: Wanted) -> Subject:

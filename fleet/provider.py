@@ -4,6 +4,7 @@ A provider is a class found by an entry point of the group `fleet.providers`. It
 
 - every provider can `read` and `apply` the kinds of things it makes;
 - a `Registry` also says where an image lives there and what its tags mean;
+- an `Issuer` also issues credentials that its service shows once;
 - a `CodeHost` also reads and commits files;
 - a `HubTarget` also says which slots of a hub it sets.
 
@@ -29,8 +30,9 @@ For HTTP there is `context.http()`, which counts requests and keeps rule 5, and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -59,7 +61,7 @@ from fleet.site import SiteReference, full_name
 
 if TYPE_CHECKING:
     from fleet.http import HTTP2, Answer, Ask, Http, Timeouts, host_of, is_loopback
-    from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient
+    from fleet.oci import Credentials, Denied, LoginRefused, Manifest, OciClient, Tag
 
 __all__ = [
     "HTTP2",
@@ -74,6 +76,7 @@ __all__ = [
     "CommitRequest",
     "Conflict",
     "Context",
+    "Credential",
     "Credentials",
     "Denied",
     "Each",
@@ -83,6 +86,8 @@ __all__ = [
     "Http",
     "HubTarget",
     "ImageReference",
+    "Issued",
+    "Issuer",
     "Limits",
     "Login",
     "LoginRefused",
@@ -108,6 +113,7 @@ __all__ = [
     "Spec",
     "Swap",
     "Swapped",
+    "Tag",
     "Timeouts",
     "TryAgain",
     "Unsure",
@@ -123,7 +129,7 @@ __all__ = [
 
 _LATE = {
     **dict.fromkeys(("HTTP2", "Answer", "Ask", "Http", "Timeouts", "host_of", "is_loopback"), "fleet.http"),
-    **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient"), "fleet.oci"),
+    **dict.fromkeys(("Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "Tag"), "fleet.oci"),
 }
 """What is imported when a provider asks for it: a fleet without registries does not pay for it."""
 
@@ -174,7 +180,9 @@ class Context:
     for what takes a request per thing, and how long to wait for an answer.
 
     `recorded` gives the receipt that `apply` last returned for an address, `begun` whether a run that was killed was
-    writing there, and `blob` the contents that the plan holds under a git blob id.
+    writing there, `wanted` the spec that the plan in hand wants there, and `blob` the contents that the plan holds
+    under a git blob id. `cache` is a folder where answers may be kept for the next run, never a secret: to lose it
+    costs requests and nothing else. None: keep nothing.
     """
 
     fleet: str
@@ -185,6 +193,8 @@ class Context:
     timeouts: Timeouts | None = None
     recorded: Callable[[Address], Mapping[str, Any] | None] = lambda address: None
     begun: Callable[[Address], bool] = lambda address: False
+    wanted: Callable[[Address], Spec | None] = lambda address: None
+    cache: Path | None = None
     blob: Callable[[str], bytes] = _no_blob
 
     def http(self) -> Http:
@@ -217,6 +227,13 @@ class Provider(ABC):
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What stands at these addresses now; an absent thing has no entry."""
         raise LookupError(f"{type(self).__name__} has no kinds to read")
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What the service is sure to refuse of these changes, looked up without a write; asked once for each plan.
+
+        What cannot be known before is left out: then `apply` says it.
+        """
+        return {}
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Carry out one group, all or nothing, from whatever state the world is in."""
@@ -284,11 +301,16 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there."""
+    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
+
+    `notes` are sentences for a person, such as a step that no API offers; a plan that changes something of the image
+    shows them.
+    """
 
     name: str
     resources: tuple[Resource, ...] = ()
     login: Login | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Registry(Provider):
@@ -307,6 +329,18 @@ class Registry(Provider):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest each tag means now; a tag that does not exist has no entry."""
 
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image by its full name, newest first, page by page as they are asked for.
+
+        Nothing for an image that is not there; raises ProviderError where the registry does not show it to this login,
+        and where the provider has no way to list them.
+        """
+        raise ProviderError(f"fleet cannot list the tags of {name} by their date")
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
+        return {}
+
 
 class HubTarget(Provider):
     """A provider that tells one hub which images to start; what stands at its addresses are `SiteReference`s."""
@@ -314,6 +348,53 @@ class HubTarget(Provider):
     @abstractmethod
     def slots(self) -> Mapping[str, Address]:
         """The slots of the hub that are set here, each with its address. Pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A credential that stands at an identity: the service's own name for it, and when it was made."""
+
+    key: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential that was just made: the service's own name for it, and what the service shows only now, by field."""
+
+    key: str
+    values: Mapping[str, Secret]
+
+
+class Issuer(Provider):
+    """A provider of credentials that their service shows once.
+
+    The core calls `issue` and `prove` while a code host stores the values, and `revoke` when they are stored; the other
+    way round, with the group still open, after a run that was killed. So of an identity's credentials the newest is the
+    one that is stored, or about to be.
+    """
+
+    issuing: ClassVar[frozenset[str]]
+    """The kinds of identity that a `SecretRef` of such a credential names as its source."""
+
+    @abstractmethod
+    def credentials(self, source: Address) -> Sequence[Credential]:
+        """What stands at an identity, oldest first; nothing where there is no such identity."""
+
+    @abstractmethod
+    def issue(self, source: Address, stored: str | None) -> Issued:
+        """One more credential at an identity that exists. `stored` names the one that was stored last, if any is known.
+
+        Two at most stand there afterwards: where there is no room, the oldest that is not `stored` makes it.
+        """
+
+    @abstractmethod
+    def prove(self, source: Address, issued: Issued) -> None:
+        """Make sure that a credential can push to its own repository; raises TryAgain where it is too new to work."""
+
+    @abstractmethod
+    def revoke(self, source: Address, keep: str) -> None:
+        """Revoke all credentials of an identity but one; nothing where there is no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +432,13 @@ class CommitRequest:
 class SourceRepository:
     """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
 
+    `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
     by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
     """
 
     repository: str
+    branch: str
     description: str
     visibility: str
     template: str | None
@@ -397,6 +480,18 @@ class CodeHost(Provider):
         """What became of one commit's build (its latest attempt)."""
         raise LookupError(f"{type(self).__name__} builds nothing")
 
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The default branch of each repository, in few requests; one without a commit, or that is not there or not
+        to be seen, has no entry."""
+        return {}
+
+    def obstacle(self, repository: str, branch: str) -> str:
+        """Why rules are sure to refuse a commit to a branch; empty where they don't, or where that cannot be known.
+
+        It is asked where something is to be written and `files` warned of rules.
+        """
+        return ""
+
     @abstractmethod
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at `ref` (a branch; None for the default or checked-out one), all of one commit."""
@@ -404,6 +499,15 @@ class CodeHost(Provider):
     @abstractmethod
     def commit(self, request: CommitRequest) -> str:
         """Make one commit and return its id; raises Conflict when the branch is no longer at `expected_head`."""
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The message of the commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
+
+        A line that no commit is known of has no entry.
+        """
+        return {}
 
     def recover(self, repository: str, unfinished: Collection[str]) -> None:
         """Clear away what a run of ours left half done in a repository when it was killed.

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -90,6 +90,7 @@ def _settle(run: Run, name: str) -> None:
     try:
         provider = run.workshop[name]
         changes = {group: [_change(run.workshop, step) for step in begun.steps] for group, begun in groups.items()}
+        run.workshop.wanted.update(_wanted(change for group in changes.values() for change in group))
         blobs = {group: begun.blobs for group, begun in groups.items()}
         found = run.workshop.pace.repeat(provider.limits, lambda: _settled(provider, changes, blobs))
     except (OutOfBudget, Locked):
@@ -138,18 +139,20 @@ def _change(workshop: Workshop, step: Step) -> Change:
 def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     """Carry out a plan under the lock, with journal and state."""
     run.workshop.blobs.update(plan.blobs)
+    run.workshop.wanted.update(_wanted(plan.changes))
     forbidden = dict(_recheck(plan, run.workshop))
     run.write_down(
         RunBegan(run=run.id, at=now(), plan=plan.hash, user=_user(), host=socket.gethostname(), version=__version__)
     )
     recorder = _Journalist(run, plan, watcher)
-    receipts = run.workshop.receipts
+    receipts, hubs = run.workshop.receipts, run.workshop.fleet.hubs
     services = Services(
         run.workshop,
         run.workshop.pace,
         run.begun,
         forbidden,
-        known=lambda change: known(change, receipts.get),
+        run.workshop.stored,
+        known=lambda change: known(change, receipts.get, hubs),
         announce=recorder.announce,
         ahead=run.store.ahead,
     )
@@ -158,6 +161,10 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
     run.write_down(RunEnded(run=run.id, at=now(), exit_code=outcome.exit_code))
     run.store.save(run.store.load())
     return outcome
+
+
+def _wanted(changes: Iterable[Change]) -> dict[Address, Spec]:
+    return {change.address: change.after for change in changes if change.after is not None}
 
 
 def _recheck(plan: Plan, workshop: Workshop) -> Iterator[tuple[Address, Forbidden]]:
@@ -222,9 +229,11 @@ class _Journalist:
                     steps=steps,
                     found=found,
                     receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
+                    stored={str(address): key for address, key in result.stored.items()},
                 )
             )
             run.workshop.receipts.update(result.receipts)
+            run.workshop.stored.update(result.stored)
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             may_be_half_written = result.status is Status.FAILED

@@ -16,6 +16,7 @@ from fleet.builds import PROVIDER as BUILDS
 from fleet.builds import Builds
 from fleet.config import Fleet, Source
 from fleet.errors import FleetError, InputError, ProviderError
+from fleet.issuing import Issuing
 from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Files, HubTarget, Provider, Registry, Secret, Settings
@@ -69,7 +70,9 @@ class Workshop:
     timeouts: Timeouts | None = None
     receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
     begun: set[Address] = field(default_factory=set)
+    stored: dict[Address, str] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    wanted: dict[Address, Spec] = field(default_factory=dict)
     source: Source | None = None
     _open: dict[str, Provider] = field(default_factory=dict)
 
@@ -80,11 +83,13 @@ class Workshop:
         return self._open[name]
 
     def remember(self, state: State) -> None:
-        """Lend to providers what they asked to be told again: receipts, and where a killed run was writing."""
+        """Lend to providers what they asked to be told again: receipts, where a killed run was writing, and which
+        issued credential was stored last."""
         for address, thing in state.things.items():
             if thing.receipt is not None:
                 self.receipts[Address.parse(address)] = thing.receipt
         self.begun |= {Address.parse(step.address) for begun in state.begun.values() for step in begun.steps}
+        self.stored.update({Address.parse(address): key for address, key in state.stored.items()})
 
     def spec_type(self, address: Address) -> type[Spec]:
         """The type of the specs at an address; raises FleetError for a kind that its provider does not know."""
@@ -94,8 +99,12 @@ class Workshop:
         return kinds[address.kind]
 
     def reveal(self, ref: SecretRef) -> Secret:
-        """A secret at the moment of use."""
-        return self[ref.source.provider].reveal(ref)
+        """A secret at the moment of use; of one that is shown once, use `issuing` for all fields together."""
+        return self.issuing().reveal(ref)
+
+    def issuing(self) -> Issuing:
+        """What reveals the secrets of one group."""
+        return Issuing(self, self.stored)
 
     def registry_at(self, host: str) -> Registry:
         """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
@@ -193,9 +202,16 @@ class Workshop:
             each=self._each(name),
             recorded=self.receipts.get,
             begun=self.begun.__contains__,
+            wanted=self.wanted.get,
+            cache=self._cache(),
             blob=self.blobs.__getitem__,
             timeouts=self.timeouts,
         )
+
+    def _cache(self) -> Path | None:
+        """A folder beside the state, once there is a state; fleet's folder keeps itself out of git."""
+        state = self.fleet.state_folder
+        return self.folder / state / "cache" if state is not None and (self.folder / state).is_dir() else None
 
     def _secret(self, name: str, source: SecretSource) -> Secret:
         try:

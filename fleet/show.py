@@ -168,7 +168,7 @@ def _value(value: Any) -> str:
             return f"the {name} of {source}"
         case dict():
             entries = {key: held for key, held in value.items() if _says_something(held)}
-            return ", ".join(key if _is_id(held) else f"{key}: {_value(held)}" for key, held in entries.items())
+            return ", ".join(key if _is_id(held) else f"{key} {_value(held)}" for key, held in entries.items())
         case list():
             return ", ".join(map(_value, value))
     return str(value)

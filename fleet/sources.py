@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fleet.config import BuiltImage, Fleet, Template
 from fleet.gitblob import blob_id
-from fleet.provider import Home, Login, SourceRepository
+from fleet.pace import Pace
+from fleet.provider import CodeHost, Home, SourceRepository
 from fleet.reference import split_host
-from fleet.render import BUILTIN, Values, read_template, render
+from fleet.world import Providers
 
-MANAGED_FROM = f"{BUILTIN}user-image"
-"""Where managed files come from when the template is a repository, which gives first content only."""
+FIRST_BRANCH = "main"
+"""The default branch of a repository that fleet makes from nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +26,69 @@ class Source:
     blobs: Mapping[str, bytes]
 
 
-def source_of(fleet: Fleet, image: BuiltImage, home: Home, folder: Path) -> Source:
-    """What a code host must know of an image's source; raises ProviderError for a template that cannot be used."""
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """The default branches that code hosts told, of source repositories and of those that they are made from."""
+
+    found: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, fleet: Fleet, image: BuiltImage) -> str:
+        """The default branch of an image's source: its own, or of what it is yet to be made from."""
+        template = _template_repository(fleet, image)
+        inherited = self.found.get(template, FIRST_BRANCH) if template else FIRST_BRANCH
+        return self.found.get(image.repository or "", inherited)
+
+
+def read_branches(fleet: Fleet, images: Iterable[str], providers: Providers, pace: Pace) -> Branches:
+    """Ask each code host for the default branches of the sources of these images, all at once."""
+    asked: dict[str, dict[str, None]] = {}
+    for key in images:
+        image = fleet.images[key]
+        host = fleet.code_host_of(image.repository) if isinstance(image, BuiltImage) and image.repository else None
+        if host is not None:
+            assert isinstance(image, BuiltImage)
+            repositories = (image.repository, _template_repository(fleet, image))
+            asked.setdefault(host, {}).update(dict.fromkeys(filter(None, repositories)))
+    found: dict[str, str] = {}
+    for name, names in asked.items():
+        provider = providers[name]
+        if isinstance(provider, CodeHost):
+            found |= pace.repeat(provider.limits, partial(provider.default_branches, list(names)))
+    return Branches(found)
+
+
+def _template_repository(fleet: Fleet, image: BuiltImage) -> str | None:
+    from fleet.templates import is_content
+
+    origin = fleet.templates[image.template].source if image.template else None
+    return None if origin is None or is_content(origin) else origin
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image comes from and where it goes: its home in the registry, and its source's default branch."""
+
+    home: Home
+    branch: str
+
+
+def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> Source:
+    """What a code host must know of an image's source; raises InputError for a template that cannot be used."""
     assert image.repository is not None
     template = fleet.templates[image.template] if image.template else None
-    seed, managed = _contents(template, home, folder)
+    seed, managed = _contents(template, place, folder)
     blobs = {blob_id(data): data for data in (*seed.values(), *managed.values())}
-    login = home.login
+    home = place.home
     return Source(
         SourceRepository(
             repository=image.repository,
+            branch=place.branch,
             description=image.description or "",
             visibility=image.visibility,
-            template=template.source if template and not is_content(template.source) else None,
+            template=_template_repository(fleet, image),
             seed={path: blob_id(data) for path, data in seed.items()},
             managed={path: blob_id(data) for path, data in managed.items()},
-            secrets=dict(login.secrets) if login else {},
+            secrets=dict(home.login.secrets) if home.login else {},
             needs=tuple(resource.address for resource in home.resources),
             replace_secrets=image.adopt_secrets == "replace",
             overwrite_edits=template is not None and template.on_edit == "overwrite",
@@ -48,22 +97,13 @@ def source_of(fleet: Fleet, image: BuiltImage, home: Home, folder: Path) -> Sour
     )
 
 
-def is_content(origin: str) -> bool:
-    """Whether a template's files lie with fleet or with fleet.yaml, rather than in a repository of the code host."""
-    return origin.startswith((BUILTIN, "."))
-
-
-def _contents(template: Template | None, home: Home, folder: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def _contents(template: Template | None, place: Place, folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
     if template is None:
         return {}, {}
-    own = template.source if is_content(template.source) else MANAGED_FROM
-    seed = read_template(template.source, folder, template.seed) if is_content(template.source) else {}
-    managed = read_template(own, folder, template.manage)
-    registry, image_name = split_host(home.name)
-    login = home.login
-    values = Values(registry, image_name, login.username if login else "none", _secret_of(login))
-    return seed, render(managed, values)
+    from fleet.render import RenderValues, render  # only fleets with templates pay for them
+    from fleet.templates import read_pins, read_template
 
-
-def _secret_of(login: Login | None) -> str:
-    return next(iter(login.secrets), "NONE") if login else "NONE"
+    files = read_template(template.source, folder, template.manage, template.seed)
+    registry, image_name = split_host(place.home.name)
+    values = RenderValues(registry, image_name, place.branch, read_pins(), place.home.login)
+    return files.seed, render(files.managed, values)

@@ -1,7 +1,7 @@
 """State: history and bookkeeping, folded from the journal. Losing it loses no resource.
 
 It holds what the world cannot tell: which addresses fleet owns (to see what left the file), what stood at each
-address before fleet's last write, and what a killed run had begun.
+address before fleet's last write, what a killed run had begun, and which of an identity's credentials was stored last.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class State(Frozen):
     fleet: str
     things: dict[str, Thing] = Field(default_factory=dict)
     begun: dict[str, Begun] = Field(default_factory=dict)
+    stored: dict[str, str] = Field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     journal_offset: int = 0
 
@@ -65,6 +66,7 @@ class State(Frozen):
 def fold(state: State, entries: Iterable[Entry]) -> State:
     """The state after these entries of the journal."""
     things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
+    stored = dict(state.stored)
     for entry in entries:
         match entry:
             case RunBegan():
@@ -78,6 +80,9 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 begun.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
+                    if step.after is None:
+                        stored.pop(step.address, None)
+                stored.update(entry.stored)
             case GroupFailed():
                 if not entry.open:
                     begun.pop(entry.group, None)
@@ -86,7 +91,8 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                     run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run
                     for run in runs
                 ]
-    return state.model_copy(update={"things": things, "begun": begun, "runs": tuple(runs[-RUNS_KEPT:])})
+    runs = runs[-RUNS_KEPT:]
+    return state.model_copy(update={"things": things, "begun": begun, "stored": stored, "runs": tuple(runs)})
 
 
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:

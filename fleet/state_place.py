@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 def open_store(workshop: Workshop) -> Store:
     """Where the fleet keeps its state; raises FleetError where `state: git` leads to no repository."""
-    state = workshop.fleet.state
-    if workshop.fleet.git_state is None:
-        assert isinstance(state, str)
-        return FolderStore(workshop.folder / state, workshop.fleet.name)
+    folder = workshop.fleet.state_folder
+    if folder is not None:
+        return FolderStore(workshop.folder / folder, workshop.fleet.name)
     return open_git_store(workshop)
 
 

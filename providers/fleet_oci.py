@@ -5,7 +5,7 @@ It has no API for repositories or credentials, so nothing is made: a repository 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
@@ -27,6 +27,7 @@ from fleet.provider import (
     SecretRef,
     SecretSource,
     Settings,
+    Tag,
     Url,
     host_of,
     is_name,
@@ -119,6 +120,14 @@ class Oci(Registry):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, those first whose images were made last; two to four requests for each."""
+        return self._client.newest(split_host(name)[1], self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
 
     @cached_property
     def _client(self) -> OciClient:

@@ -11,6 +11,7 @@ import pytest
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.registry import Registry
 from fleet.testing.crash import CRASH_POINTS
+from tests.github_judge import JUDGED
 from tests.images import Image, push
 from tests.little_fleet import TAGS, LittleFleet
 
@@ -30,6 +31,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     points = sum(value for report in reports for name, value in report.user_properties if name == CRASH_POINTS)
     if points:
         terminalreporter.write_line(f"crash points: {points} tried, {points} converged")
+    of_fixtures = [report for report in terminalreporter.getreports("") if report.when == "teardown"]
+    judged = [value for report in of_fixtures for name, value in report.user_properties if name == JUDGED]
+    if judged:
+        rest, graphql = (sum(counts) for counts in zip(*judged, strict=True))
+        terminalreporter.write_line(
+            f"judged by GitHub's published descriptions: {rest:,} REST exchanges and {graphql:,} GraphQL queries"
+        )
     left_out = {str(value) for report in reports for name, value in report.user_properties if name == DOES_NOT_APPLY}
     for text in sorted(left_out):
         terminalreporter.write_line(f"the contract's cases that do not apply to {text}")

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,9 @@ from referencing.jsonschema import DRAFT4
 
 from fleet.sandbox.http import WRITES, Request, Response, Service
 from tests import schemas
+
+JUDGED = "judged"
+"""Under this name tests record how many REST exchanges and GraphQL queries were judged."""
 
 ANYWHERE = {
     304: "the description lists it for some GETs, GitHub answers it to every conditional one",
@@ -48,6 +51,7 @@ KNOWN = {
 FLAWS = {
     "discriminator of contents": "it names a property of the answer, but a folder's answer is a list and has none",
     "null in oneOf": "`nullable` beside oneOf says nothing in OpenAPI 3.0.3, but GitHub means it and answers null",
+    "user and enterprise": "an App's list of installations asks for accounts that are both; each is one of the two",
     "errors in oneOf": "both kinds of error take any object, so that no error is ever exactly one of them",
 }
 """Flaws of the description itself, by name: what it says, and what is true."""
@@ -81,6 +85,10 @@ class Judge:
         judged = f"{self.counts['rest']} REST exchanges and {self.counts['graphql']} GraphQL queries judged"
         excused = ", ".join(f"{name} ({times})" for name, times in sorted(self.excused.items()))
         return f"{judged}; {len(self.disagreements)} disagreements; flaws of the description met: {excused or 'none'}"
+
+    def report(self, record_property: Callable[[str, object], None]) -> None:
+        """Have the test run print how much was judged."""
+        record_property(JUDGED, [self.counts["rest"], self.counts["graphql"]])
 
     def handle(self, request: Request) -> Response:
         """Let the service answer, and judge both sides. An answer of 501 is the sandbox's own, and is not judged."""
@@ -174,6 +182,8 @@ def _errors(validator: Any, pointer: str, document: Any) -> Iterator[str]:
 
 def _flaw(error: ValidationError) -> str | None:
     """The flaw of the description that explains an error, if one does."""
+    if list(error.absolute_schema_path)[-4:] == ["account", "allOf", 1, "required"]:
+        return "user and enterprise"
     if error.validator != "oneOf" or not isinstance(error.schema, Mapping):
         return None
     if error.instance is None and error.schema.get("nullable"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +67,12 @@ class Image:
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+
+
+def unpacked(layer: bytes) -> dict[str, bytes]:
+    """The files of a layer by their path, whether or not it is compressed."""
+    with tarfile.open(fileobj=io.BytesIO(layer), mode="r:*") as archive:
+        return {one.name: file.read() for one in archive if (file := archive.extractfile(one))}
 
 
 def push(repository_url: str, image: Image, *tags: str, headers: Mapping[str, str] | None = None) -> str:

@@ -30,10 +30,9 @@ LAYERS = [
         "fleet.render",
     },
     {"fleet.world", "fleet.difference", "fleet.resolution", "fleet.templates"},
-    {"fleet.builds"},
     {"fleet.config", "fleet.state", "fleet.sites", "fleet.plan"},
     {"fleet.state_branch", "fleet.group_commit"},
-    {"fleet.tenure"},
+    {"fleet.tenure", "fleet.builds", "fleet.issuing", "fleet.preflight"},
     {"fleet.store", "fleet.git_store", "fleet.selection", "fleet.services", "fleet.sources", "fleet.importers"},
     {
         "fleet.state_place",
@@ -45,6 +44,7 @@ LAYERS = [
         "fleet.apply",
     },
     {"fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
+    {"fleet.obstacles"},
     {"fleet.planning"},
     {"fleet.commands"},
     {"fleet.cli"},
@@ -55,7 +55,7 @@ LAYERS = [
 OUTSIDE = ("fleet.sandbox", "fleet.testing")
 """Outside of the layer rule: nothing but the command line may import the sandbox, and nothing the contract suite."""
 
-OWNERS = {"github": "fleet_github", "boto3": "fleet_ecr", "google": "fleet_gar", "azure": "fleet_acr"}
+OWNERS = {"github": "fleet_github", "boto3": "fleet_ecr", "google": "fleet_google", "azure": "fleet_acr"}
 """The one provider that may import each SDK."""
 
 

@@ -456,12 +456,12 @@ jupyterhub:
 
 
 def test_what_is_not_built_yet_is_refused_by_name(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    little.document["registries"] = {"azure": {"type": "acr", "registry": "example"}}
+    little.document["removed"] = [{"address": "quay:repository:example/climate", "then": "archive"}]
     little.save()
     assert run(capsys, "validate")[0] == ExitCode.OK
     code, _, err = run(capsys, "plan")
     assert code == ExitCode.ERROR
-    assert 'a registry of type "acr" is not built yet' in err
+    assert "to archive what has left the file is not built yet" in err
     assert "fleet.yaml:" in err
 
 

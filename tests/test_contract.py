@@ -12,11 +12,26 @@ from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
 from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
+from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
+from tests.subjects_google import GarSubject, GarWithKeysSubject, GcrSubject, OwnLoginGarSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
     "quay with an own login": OwnLoginQuaySubject,
     "oci": OciSubject,
+    "ghcr": GhcrSubject,
+    "ghcr with an own login": OwnLoginGhcrSubject,
+    "dockerhub": DockerHubSubject,
+    "acr": AcrSubject,
+    "acr with an own login": OwnLoginAcrSubject,
+    "ecr": EcrSubject,
+    "ecr with keys": EcrKeySubject,
+    "ecr with an own login": OwnLoginEcrSubject,
+    "gar": GarSubject,
+    "gar with keys": GarWithKeysSubject,
+    "gar with an own login": OwnLoginGarSubject,
+    "gcr": GcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -64,6 +79,7 @@ OF_CODE_HOSTS = [
     "of sixteen swaps one wins",
     "of two writers one wins",
     "recovering nothing changes nothing",
+    "the last change of a line is known",
 ]
 OF_REGISTRIES = [
     "a dead login reveals nothing",
@@ -72,17 +88,75 @@ OF_REGISTRIES = [
     "tags are looked up",
     "trouble is no missing tag",
 ]
+OF_LOGINS = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "a login works for its own image",
+]
+OF_STORED_LOGINS = [
+    "a dead login reveals nothing",
+    "a login that may not push is not revealed",
+    "issued credentials replace each other",
+]
+OF_OWNED_THINGS = [
+    "killed at every write of adopting",
+    "killed at every write of forgetting what was adopted",
+    "what another fleet owns is refused",
+    "what exists is adopted",
+]
+
+NOT_ONCE = "it issues nothing that is shown once"
+OF_ISSUERS = ["issued credentials replace each other"]
 
 WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
-    "quay": {"it is no code host": OF_CODE_HOSTS},
-    "quay with an own login": {"it is no code host": OF_CODE_HOSTS},
-    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS},
+    "quay": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
+    "quay with an own login": {"it is no code host": OF_CODE_HOSTS, NOT_ONCE: OF_ISSUERS},
+    "oci": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
+    "ghcr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "it makes nothing": OF_THINGS,
+        "builds push with the token of their own run": OF_LOGINS,
+        NOT_ONCE: OF_ISSUERS,
+    },
+    "ghcr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "it makes nothing": OF_THINGS,
+        NOT_ONCE: OF_ISSUERS,
+    },
+    "dockerhub": {"it is no code host": OF_CODE_HOSTS, "it makes nothing": OF_THINGS, NOT_ONCE: OF_ISSUERS},
+    "acr": {"it is no code host": OF_CODE_HOSTS},
+    "acr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "with an own login it makes nothing": sorted([*OF_THINGS, *OF_ISSUERS]),
+    },
+    "ecr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "builds assume a role, and no secret is kept": [
+            "a dead login reveals nothing",
+            "a login that may not push is not revealed",
+            "a login works for its own image",
+            "issued credentials replace each other",
+        ],
+    },
+    "ecr with keys": {"it is no code host": OF_CODE_HOSTS},
+    "ecr with an own login": {
+        "it is no code host": OF_CODE_HOSTS,
+        "fleet issues nothing where the operator has a login": OF_ISSUERS,
+    },
+    "gar": {"it is no code host": OF_CODE_HOSTS, "builds push without a stored secret": OF_STORED_LOGINS},
+    "gar with keys": {"it is no code host": OF_CODE_HOSTS},
+    "gar with an own login": {"it is no code host": OF_CODE_HOSTS, "the login is the operator's": OF_ISSUERS},
+    "gcr": {
+        "it is no code host": OF_CODE_HOSTS,
+        "builds push without a stored secret": OF_STORED_LOGINS,
+        "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
+    },
     "checkout": {
-        "it is no registry": OF_REGISTRIES,
+        "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
         "it makes no requests": ["opening a provider asks nobody"],
         "it makes nothing": OF_THINGS,
     },
-    "github": {"it is no registry": OF_REGISTRIES},
+    "github": {"it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS])},
 }
 """The cases that do not apply to each provider, by the reason."""
 

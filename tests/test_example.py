@@ -17,36 +17,32 @@ from fleet.sandbox.registry import Registry
 from fleet.sandbox.serving import World, serve
 from tests.examples import free_ports
 from tests.github_judge import Judge
+from tests.hubs import CACHE
 
 SOURCE, IMAGE = "example-org/climate-image", "example/climate-image"
 HUBS = ("climate-staging", "climate-prod", "seminar")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("example")
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    return free_ports()
-
-
-@pytest.fixture(scope="module")
-def served(folder: Path, port: int) -> Iterator[World]:
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The world of the example; every exchange with GitHub is judged by GitHub's published descriptions."""
-    (folder / "fleet.yaml").write_text(example.fleet_file(port))
-    with serve(folder / ".demo", port) as world:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLEET_CACHE", str(CACHE))
+    port = free_ports()
+    Path("fleet.yaml").write_text(example.fleet_file(port))
+    with serve(Path(".demo").absolute(), port) as world:
         judge = Judge(world.github.loopback.service)
         world.github.loopback.service = judge
         yield world
     assert judge.disagreements == []
 
 
-@pytest.fixture
-def world(served: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.chdir(folder)
-    return served
+@pytest.mark.timeout(400)
+def test_the_example_goes_the_whole_way_stage_by_stage(world: World) -> None:
+    from_nothing_to_a_server_with_the_image_on_every_hub(world)
+    a_package_that_somebody_pushes_reaches_every_hub(world)
+    a_tag_that_somebody_deletes_between_plan_and_apply_reaches_no_hub(world)
+    no_secret_of_the_sandbox_is_in_what_fleet_wrote(world)
 
 
 def head(world: World) -> str:
@@ -61,7 +57,7 @@ def seen(world: World, hub: str, choice: str | None = None) -> str:
     return world.hubs[hub].client.image_of("ada", options_of(choice))
 
 
-def test_from_nothing_to_a_server_with_the_image_on_every_hub(world: World) -> None:
+def from_nothing_to_a_server_with_the_image_on_every_hub(world: World) -> None:
     host = world.quay.registry_host
     assert seen(world, "climate-prod") == f"{host}/climate/climate-image:9be04c1f77aa"
     assert main(["plan", "-out=plan", "-detailed-exitcode"]) == ExitCode.CHANGES
@@ -75,7 +71,7 @@ def test_from_nothing_to_a_server_with_the_image_on_every_hub(world: World) -> N
     assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
 
 
-def test_a_package_that_somebody_pushes_reaches_every_hub(world: World) -> None:
+def a_package_that_somebody_pushes_reaches_every_hub(world: World) -> None:
     credentials = f"credential.helper=store --file={Path('.demo/git-credentials').absolute()}"
     clone = ["git", "clone", "--quiet", "-c", credentials, f"{world.github.url}/{SOURCE}.git", "checkout"]
     subprocess.run(clone, check=True, capture_output=True)
@@ -91,7 +87,7 @@ def test_a_package_that_somebody_pushes_reaches_every_hub(world: World) -> None:
     assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
 
 
-def test_a_tag_that_somebody_deletes_between_plan_and_apply_reaches_no_hub(world: World) -> None:
+def a_tag_that_somebody_deletes_between_plan_and_apply_reaches_no_hub(world: World) -> None:
     world.github.commit(SOURCE, {"apt.txt": "gdal-bin\n"}, "Add gdal")
     world.github.actions.wait(20)
     before = {hub: seen(world, hub) for hub in HUBS}
@@ -103,7 +99,7 @@ def test_a_tag_that_somebody_deletes_between_plan_and_apply_reaches_no_hub(world
     assert {hub: seen(world, hub) for hub in HUBS} == before
 
 
-def test_no_secret_of_the_sandbox_is_in_what_fleet_wrote(world: World) -> None:
+def no_secret_of_the_sandbox_is_in_what_fleet_wrote(world: World) -> None:
     secrets = {robot["token"] for robot in world.quay.state.robots.values()}
     secrets |= {hub.token for hub in world.hubs.values()} | set(world.github.state.tokens) | {world.quay.token}
     written = [path for path in Path(".demo/state").rglob("*") if path.is_file()] + [Path("plan")]

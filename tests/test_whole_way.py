@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from github import Auth, Github
 
 from fleet.cli import main
 from fleet.errors import ExitCode
@@ -68,6 +69,16 @@ class WholeFleet:
         assert head is not None
         return head
 
+    def client(self) -> Github:
+        """Somebody else who works on GitHub meanwhile."""
+        return Github(
+            auth=Auth.Token(os.environ["GITHUB_TOKEN"]),
+            base_url=self.github.url,
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+
     @property
     def tags(self) -> set[str]:
         """The tags that the registry holds."""
@@ -75,7 +86,12 @@ class WholeFleet:
 
 
 @pytest.fixture
-def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeFleet]:
+def whole(
+    little: LittleFleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Iterator[WholeFleet]:
     """The fleet with nothing made yet; every exchange with GitHub is judged by GitHub's published descriptions."""
     with serve_github(tmp_path / "github") as github, serve_quay() as quay:
         judge = Judge(github.loopback.service)
@@ -86,6 +102,7 @@ def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("QUAY_TOKEN", quay.token)
         yield WholeFleet(little, github, quay)
     assert judge.disagreements == []
+    judge.report(record_property)
 
 
 def test_everything_is_made_built_and_rolled_out_and_then_there_is_nothing_to_do(
@@ -123,6 +140,61 @@ def test_a_template_repository_gives_first_content(whole: WholeFleet, capsys: py
     assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
 
 
+def test_a_repository_made_from_nothing_has_the_branch_main_whatever_its_owner_calls_new_ones(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.accounts["example-org"].default_branch = "trunk"
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    made = whole.github.state.repository(SOURCE)
+    assert (made.default_branch, list(made.refs)) == ("main", ["refs/heads/main"])
+    assert whole.head[:12] in whole.tags
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_builds_run_on_the_branch_that_the_repository_or_its_template_has(
+    whole: WholeFleet, stands: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.accounts["example-org"].default_branch = "release/1.x"
+    name, template = (SOURCE, "builtin:user-image") if stands else (TEMPLATE, TEMPLATE)
+    made = whole.github.state.create_repository(name, {"environment.yml": "dependencies: []\n"}, is_template=True)
+    made.owner.default_branch = "main"
+    whole.document["templates"]["user-image"] = {"from": template}
+    whole.document["images"]["climate"]["adopt"] = "always"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert whole.github.state.repository(SOURCE).default_branch == "release/1.x"
+    assert "github.ref == 'refs/heads/release/1.x'" in file_of(whole, ".github/workflows/build.yaml")
+    assert whole.head[:12] in whole.tags
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+
+
+def test_a_branch_that_no_workflow_can_name_is_refused_at_the_image(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.github.state.accounts["example-org"].default_branch = "it's"
+    whole.github.state.create_repository(SOURCE, {"a": "a"})
+    assert main(["plan"]) == ExitCode.ERROR
+    said = " ".join(capsys.readouterr().err.split())
+    assert 'the image climate: the default branch "it\'s" cannot be written into a workflow' in said
+    assert "fleet.yaml:" in said
+
+
+def test_a_started_build_on_another_branch_pushes_nothing(whole: WholeFleet) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    tags = whole.tags
+    client = whole.client()
+    repository = client.get_repo(SOURCE)
+    repository.create_git_ref("refs/heads/topic", whole.head)
+    repository.create_file("postBuild", "More", "true", branch="topic")
+    assert repository.get_workflow("build.yaml").create_dispatch("topic")
+    whole.github.actions.wait()
+    (run,) = repository.get_workflow_runs(branch=repository.get_branch("topic"))
+    assert [job.conclusion for job in run.jobs()] == ["skipped"]
+    assert whole.tags == tags
+    client.close()
+
+
 def test_a_red_build_is_reported_with_its_step_and_its_link_and_no_hub_moves(
     whole: WholeFleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +210,16 @@ def test_a_green_build_without_its_tag_moves_no_hub(whole: WholeFleet, capsys: p
     whole.github.state.settings.builds = "green"
     assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
     assert "is green, but" in capsys.readouterr().out
+    assert "tag: none" in whole.little.at_head("three.yaml")
+
+
+def test_a_build_that_the_nodes_of_a_hub_cannot_run_moves_no_hub(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole.document["hubs"]["three"]["platform"] = "linux/arm64"
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    assert "was built for linux/amd64, and the nodes of three need linux/arm64" in capsys.readouterr().out
     assert "tag: none" in whole.little.at_head("three.yaml")
 
 
@@ -177,9 +259,10 @@ def test_no_repository_is_made_for_another_user_than_the_tokens(
     whole.github.state.create_user("grace")
     whole.document["images"]["climate"]["repository"] = "grace/climate-image"
     whole.save()
-    assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+    assert main(["apply", "-auto-approve"]) == ExitCode.ERROR
     said = " ".join("".join(capsys.readouterr()).split())
     assert "only grace's token can create there" in said
+    assert whole.quay.state.repositories == {}
     assert not [held for held in whole.github.state.repositories.values() if held.name == "climate-image"]
 
 

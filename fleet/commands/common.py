@@ -46,9 +46,9 @@ def question_of(options: argparse.Namespace, workshop: Workshop, state: State | 
 def state_of(workshop: Workshop, *, refresh: bool) -> State | None:
     """What the fleet knows of its past; None when it has none yet, or when that is on a code host and nobody is to be
     asked."""
-    state = workshop.fleet.state
-    if workshop.fleet.git_state is None:
-        return store_of(workshop).load() if (workshop.folder / str(state)).exists() else None
+    folder = workshop.fleet.state_folder
+    if folder is not None:
+        return store_of(workshop).load() if (workshop.folder / folder).exists() else None
     from fleet.state_place import is_offline
 
     return store_of(workshop).load() if refresh or is_offline(workshop) else None

@@ -18,7 +18,6 @@ from pydantic import (
 )
 
 from fleet import plugins, provider
-from fleet.config import planned
 from fleet.config.base import DAYS, Strict, Text, problem
 from fleet.errors import FleetError
 from fleet.provider import Provider, Settings
@@ -30,17 +29,17 @@ _Role: TypeAlias = type[Provider]
 def settings_of(type_name: str) -> type[Settings] | None:
     """The settings model of a provider type; raises FleetError when its package is missing or broken."""
     found = plugins.load(type_name)
-    return found.settings if found else planned.SETTINGS.get(type_name)
+    return found.settings if found else None
 
 
 def role_of(type_name: str) -> type[Provider] | None:
     """What providers of a type are (a subclass of Registry or of CodeHost); raises FleetError as `settings_of`."""
-    return plugins.load(type_name) or planned.role_of(type_name)
+    return plugins.load(type_name)
 
 
 def known_types(role: type[Provider]) -> list[str]:
     """The provider types that can be written in fleet.yaml for a role; one that cannot be imported is left out."""
-    return [name for name in sorted({*plugins.types(), *planned.SETTINGS}) if _has_role(name, role)]
+    return [name for name in plugins.types() if _has_role(name, role)]
 
 
 def _has_role(type_name: str, role: type[Provider]) -> bool:
@@ -128,12 +127,12 @@ class OwnLogin(Strict):
 
 
 def _push(value: Any) -> Any:
-    if isinstance(value, str) and value != "keyless":
-        raise problem("push is {shown}, which is neither keyless nor a login {username: …, password: …}")
+    if isinstance(value, str) and value not in ("keyless", "key"):
+        raise problem("push is {shown}, which is neither keyless, nor key, nor a login {username: …, password: …}")
     return OwnLogin.model_validate(value) if isinstance(value, dict) else value
 
 
-Push = Annotated[OwnLogin | Literal["keyless"], BeforeValidator(_push)]
+Push = Annotated[OwnLogin | Literal["keyless", "key"], BeforeValidator(_push)]
 
 
 def _days(value: Any) -> Any:
@@ -156,12 +155,13 @@ class Registry(Entry):
 
     push: Push | None = Field(
         default=None,
-        description="How builds log in to push: `keyless`, an own login, or (absent) what suits the type best.",
+        description="How builds log in to push: `keyless`, a `key` that fleet issues, an own login, or (absent) what "
+        "suits the type best.",
     )
     rotate: Days | None = Field(default=None, description="Age at which an issued push credential is replaced: `90d`.")
 
     @model_validator(mode="after")
     def _rotation(self) -> Self:
-        if self.rotate is not None and self.push is not None:
+        if self.rotate is not None and self.push not in (None, "key"):
             raise problem("rotate is for credentials that fleet issues, and push says otherwise", at=["rotate"])
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import date
 from typing import Annotated, Any, Self
 
@@ -114,6 +115,13 @@ class Hub(Strict):
         default_factory=dict, description="What users see where: default, profiles.…, choices.…."
     )
     hold: Hold | None = Field(default=None, description="Leaves the hub as it is, with a reason and an end.")
+
+    def can_run(self, platforms: Collection[str]) -> bool:
+        """Whether its nodes can run an image for these platforms; one that says nothing is not suspected.
+
+        A variant (`linux/arm/v7`) counts only where the hub asks for one.
+        """
+        return not platforms or any(f"{found}/".startswith(f"{self.platform}/") for found in platforms)
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:

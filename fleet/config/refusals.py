@@ -1,18 +1,16 @@
 """What can be written in fleet.yaml already, and what plan and apply refuse by name because it is not built yet.
 
-Each rule goes when its step is built; types of code hosts and registries are known by their installed providers.
+Each rule goes when its step is built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet import plugins
 from fleet.config.base import Keys
 from fleet.config.images import BuiltImage
 from fleet.config.loading import Loaded
 from fleet.config.root import Fleet
-from fleet.config.wording import quoted
 from fleet.diagnostics import Diagnostic
 
 
@@ -27,15 +25,10 @@ def unbuilt(loaded: Loaded) -> list[Diagnostic]:
 
 
 def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
-    installed = frozenset(plugins.types())
     for name, host in fleet.code_hosts.items():
-        if host.type not in installed:
-            yield ("code_hosts", name), f"a code host of type {quoted(host.type)} is"
         if host.delivery == "pull-request":
             yield ("code_hosts", name, "delivery"), "delivery by pull request is"
     for name, registry in fleet.registries.items():
-        if registry.type not in installed:
-            yield ("registries", name), f"a registry of type {quoted(registry.type)} is"
         if registry.rotate is not None:
             yield ("registries", name, "rotate"), "rotation of credentials is"
 

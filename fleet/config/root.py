@@ -84,6 +84,11 @@ class Fleet(Strict):
             return self.state.git
         return GitState() if self.state == GIT else None
 
+    @property
+    def state_folder(self) -> str | None:
+        """The folder of the state, relative to fleet.yaml; None for a branch."""
+        return self.state if isinstance(self.state, str) and self.state != GIT else None
+
     def code_host_of(self, repository: str) -> str | None:
         """The name of the code host that serves a repository: the one of its owner, else one that takes any owner."""
         owner = repository.partition("/")[0].casefold()

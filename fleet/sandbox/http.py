@@ -138,7 +138,7 @@ class Loopback:
         self._server = _Server(("127.0.0.1", port), _handler(self))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._scheme = "http" if tls is None else "https"
+        self.scheme = "http" if tls is None else "https"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
@@ -155,7 +155,7 @@ class Loopback:
     @property
     def url(self) -> str:
         """Where the service is reached."""
-        return f"{self._scheme}://{self.host}"
+        return f"{self.scheme}://{self.host}"
 
     def close(self) -> None:
         """Stop serving."""
@@ -235,7 +235,7 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
                 unquote(parts.path),
                 parts.path,
                 parse_qs(parts.query, keep_blank_values=True),
-                {name.lower(): value for name, value in self.headers.items()},
+                {"x-forwarded-proto": loopback.scheme} | {key.lower(): value for key, value in self.headers.items()},
                 body,
                 parts.query,
             )

@@ -54,12 +54,20 @@ class _Call(NamedTuple):
 class Registry:
     """A registry as a service; without `tokens` everybody may do everything.
 
-    `repositories` is what it holds: per name the `tags`, the media type of each of the `manifests`, and the `blobs`.
+    `realm` is where its challenges send clients for a token: a path here, or the URL of another host. `repositories` is
+    what it holds: per name the `tags`, the media type of each of the `manifests`, and the `blobs`.
     """
 
-    def __init__(self, tokens: TokenService | None = None, folder: Path | None = None, page: int = 100) -> None:
+    def __init__(
+        self,
+        tokens: TokenService | None = None,
+        folder: Path | None = None,
+        page: int = 100,
+        realm: str = TOKEN_PATH,
+    ) -> None:
         self.tokens = tokens
         self.page = page
+        self.realm = realm
         self.repositories: dict[str, dict[str, Any]] = {}
         self._uploads: dict[str, tuple[str, bytearray]] = {}
         self._content = Content(folder)
@@ -108,7 +116,8 @@ class Registry:
 
     def _challenge(self, request: Request, scope: str) -> Response:
         assert self.tokens is not None
-        challenge = f'Bearer realm="{request.base_url}{TOKEN_PATH}",service="{self.tokens.service}"'
+        realm = f"{request.base_url}{self.realm}" if self.realm.startswith("/") else self.realm
+        challenge = f'Bearer realm="{realm}",service="{self.tokens.service}"'
         if scope:
             challenge += f',scope="{scope}"'
             if "authorization" in request.headers:

@@ -10,7 +10,7 @@ import binascii
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,7 +38,8 @@ class TokenService:
     """Answers token requests at any path, and checks the tokens it signed.
 
     `service` is the audience, `lifetime` the seconds a token lives. `certificate` is what a registry trusts.
-    `key` signs; a new one is made where none is given.
+    `key` signs; a new one is made where none is given. `denied` is the status that answers where nothing of what is
+    asked for may be granted; without it, the answer is a token that allows nothing.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class TokenService:
         service: str = "registry",
         lifetime: int = 300,
         key: rsa.RSAPrivateKey | None = None,
+        denied: int | None = None,
     ) -> None:
         self.authenticate = authenticate
         self.service = service
         self.issuer = "fleet-sandbox"
         self.lifetime = lifetime
+        self.denied = denied
         self._key = key or new_key()
         self._certificate = _self_signed(self._key, self.issuer)
 
@@ -73,14 +76,20 @@ class TokenService:
             return _refused("the user name or the password is wrong")
         if request.first("service", self.service) != self.service:
             return Response.of_json({"errors": [{"code": "UNSUPPORTED", "message": "unknown service"}]}, 400)
+        return self.answer(username, rights, request.query.get("scope", []))
+
+    def answer(self, username: str, rights: Rights, scopes: Iterable[str]) -> Response:
+        """What is answered to a login with these rights that asks for these scopes."""
         access = []
-        for scope in (part for value in request.query.get("scope", []) for part in value.split()):
+        for scope in (part for value in scopes for part in value.split()):
             kind, _, rest = scope.partition(":")
             name, _, actions = rest.rpartition(":")
             if kind != "repository" or not name:
                 return Response.of_json({"errors": [{"code": "UNSUPPORTED", "message": f"scope {scope}"}]}, 400)
             granted = [action for action in actions.split(",") if action in rights(name)]
             access.append({"type": kind, "name": name, "actions": granted})
+        if self.denied is not None and access and not all(entry["actions"] for entry in access):
+            return Response.of_json({"errors": [{"code": "DENIED", "message": "access is denied"}]}, self.denied)
         token = self.sign(username, access)
         return Response.of_json({"token": token, "access_token": token, "expires_in": self.lifetime})
 

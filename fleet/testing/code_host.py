@@ -47,6 +47,21 @@ def commit_lands_whole(subject: type[Subject]) -> None:
         assert given.history() == [given.content, {**given.content, **WANTED}]
 
 
+def last_change_of_a_line_is_known(subject: type[Subject]) -> None:
+    """The commit that last changed a line is known by its message; a file that is not there has none."""
+    with _opened(subject) as (given, host, _):
+        first = {"config/common.yaml": [1], "config/prod.yaml": [1]}
+        before = host.blame(given.repository, None, first)
+        assert set(before) == {("config/common.yaml", 1), ("config/prod.yaml", 1)}
+        request = _request(given, _read(host, given))
+        host.commit(request)
+        after = host.blame(given.repository, None, {**first, "config/prod.yaml": [1, 2]})
+        written = request.message.strip()
+        assert after["config/common.yaml", 1].strip() == written
+        assert after["config/prod.yaml", 2].strip() == written
+        assert after["config/prod.yaml", 1] == before["config/prod.yaml", 1], "a line is blamed on who left it alone"
+
+
 def moved_branch_is_a_conflict(subject: type[Subject]) -> None:
     """A commit for a head that is no longer there is refused as Conflict, and writes nothing."""
     with _opened(subject) as (given, host, _):
@@ -233,6 +248,7 @@ def _opened(subject: type[Subject]) -> Iterator[tuple[CodeHostSubject, CodeHost,
 
 RULES = {
     "files are of one commit": (files_are_of_one_commit, ("code host",)),
+    "the last change of a line is known": (last_change_of_a_line_is_known, ("code host",)),
     "a commit lands whole": (commit_lands_whole, ("code host",)),
     "a moved branch is a conflict": (moved_branch_is_a_conflict, ("code host",)),
     "of two writers one wins": (two_writers_race, ("code host",)),

@@ -8,7 +8,7 @@ from functools import partial
 
 from fleet.errors import FleetError
 from fleet.http import PATIENT
-from fleet.provider import Home, ImageReference, OciClient, Registry, Secret
+from fleet.provider import Home, ImageReference, Issuer, OciClient, Registry, Secret
 from fleet.sandbox.http import Fault, Response
 from fleet.services import Workshop
 from fleet.testing.faults import HANG
@@ -96,6 +96,33 @@ def expired_login_reveals_nothing(subject: type[Subject]) -> None:
         assert not any(value in sentence for value in subject.environment.values()), "a secret is in the message"
 
 
+def issued_credentials_replace_each_other(subject: type[Subject]) -> None:
+    """Whatever is issued and never stored, two stand at most, the stored one among them, and in the end one."""
+    with rig_of(subject) as rig:
+        rig.wants(NEIGHBOUR, IMAGE)
+        rig.apply_well()
+        workshop = rig.workshop()
+        issuer, login = workshop[NAME], _home(rig, IMAGE).login
+        assert isinstance(issuer, Issuer)
+        assert login is not None
+        (source,) = {ref.source for ref in login.secrets.values()}
+        assert not issuer.credentials(source), "applying has issued a credential that nobody asked for"
+        stored = issuer.issue(source, None).key
+        keys = {stored}
+        for _ in range(3):
+            keys.add(issuer.issue(source, stored).key)
+            standing = [credential.key for credential in issuer.credentials(source)]
+            assert len(standing) <= 2, f"these stand at once: {standing}"
+            assert stored in standing, "the stored credential has made room"
+        assert len(keys) == 4, "two credentials have one name"
+        *_, newest = issuer.credentials(source)
+        for _ in range(2):
+            issuer.revoke(source, newest.key)
+            assert list(issuer.credentials(source)) == [newest]
+        rig.wants(NEIGHBOUR, IMAGE)
+        rig.assert_finished()
+
+
 def _registry(workshop: Workshop) -> Registry:
     provider = workshop[NAME]
     assert isinstance(provider, Registry)
@@ -117,13 +144,21 @@ def _published(rig: Rig) -> tuple[str, str]:
 
 def _reveal(workshop: Workshop, home: Home) -> Mapping[str, Secret]:
     assert home.login is not None, "the image has no login: say in `without` why there is no `login`"
-    return {name: workshop.reveal(ref) for name, ref in home.login.secrets.items()}
+    issuing = workshop.issuing()
+    return {name: issuing.reveal(ref) for name, ref in home.login.secrets.items()}
 
 
 RULES = {
     "tags are looked up": (tags_are_looked_up, ("registry", "publish")),
     "trouble is no missing tag": (trouble_is_no_missing_tag, ("registry", "publish")),
     "a login works for its own image": (login_is_revealed_and_works_for_its_own_image_only, ("registry", "login")),
-    "a login that may not push is not revealed": (useless_login_is_not_revealed, ("registry", "login", "disarm")),
-    "a dead login reveals nothing": (expired_login_reveals_nothing, ("registry", "login", "expire")),
+    "a login that may not push is not revealed": (
+        useless_login_is_not_revealed,
+        ("registry", "login", "password", "disarm"),
+    ),
+    "a dead login reveals nothing": (expired_login_reveals_nothing, ("registry", "login", "password", "expire")),
+    "issued credentials replace each other": (
+        issued_credentials_replace_each_other,
+        ("registry", "issuer", "login", "password"),
+    ),
 }

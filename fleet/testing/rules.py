@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from unittest import SkipTest
 
-from fleet.provider import CodeHost, Registry
+from fleet.provider import CodeHost, Issuer, Registry
 from fleet.testing import code_host, faults, killing, making, registry
 from fleet.testing.subject import Subject
 
@@ -53,6 +53,7 @@ def _reason(subject: type[Subject], needs: tuple[str, ...]) -> str:
     absent = {
         "requests": "it makes no requests" if "service" in subject.without else "",
         "registry": "" if issubclass(provider, Registry) else "it is no registry",
+        "issuer": "" if issubclass(provider, Issuer) else "it issues nothing that is shown once",
         "code host": "" if issubclass(provider, CodeHost) else "it is no code host",
         "kinds": "" if provider.kinds else "it makes nothing",
     }

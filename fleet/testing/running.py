@@ -173,7 +173,7 @@ def _served(made: Subject, folder: Path, timeouts: Timeouts) -> Iterator[Rig]:
     if made.service is None:
         yield Rig(made, None, folder, timeouts)
     else:
-        with Loopback(made.service) as loopback:
+        with Loopback(made.service, tls=made.tls) as loopback:
             rig = Rig(made, loopback, folder, timeouts)
             rig.wants(NEIGHBOUR)
             yield rig

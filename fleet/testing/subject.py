@@ -6,6 +6,7 @@ An instance is one service that nobody has used yet; each case makes its own.
 from __future__ import annotations
 
 import builtins
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ class Subject(ABC):
     """A provider of the entry point group `fleet.providers`, with a service of its own.
 
     `without` says, by the name of a method or attribute of this class, what the service has no room for, and why; the
-    cases that need it then do not apply. All else must be given.
+    cases that need it then do not apply. All else must be given. Builds that log in without a stored secret are
+    `without` a `password`.
     """
 
     type: ClassVar[str]
@@ -40,6 +42,8 @@ class Subject(ABC):
     throttled: ClassVar[Response] = Response(429, b"", {"retry-after": "7"})
     """What the service answers to a client that asks too often."""
 
+    tls: ssl.SSLContext | None = None
+    """What the service is served with, where its client insists on https."""
     service: Service | None = None
     """What answers the requests; `Forward(url)` stands for one that is served already. None: it makes no requests."""
 

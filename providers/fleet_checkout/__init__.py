@@ -6,11 +6,12 @@ folder without git can be planned from, not committed to. No request goes over t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fleet.provider import Branch, CodeHost, CommitRequest, Files, Limits, ProviderError, Swap, Swapped
 from fleet_checkout import committing, refs, worktree
+from fleet_checkout.blaming import blame
 
 
 class Checkout(CodeHost):
@@ -26,6 +27,13 @@ class Checkout(CodeHost):
         folder = self._folder(repository)
         tree = worktree.find_work_tree(folder)
         return worktree.read_folder(folder, paths) if tree is None else worktree.read_head(tree, ref, paths)
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The messages of the commits that last changed these lines; none for a folder without git."""
+        tree = worktree.find_work_tree(self._folder(repository))
+        return {} if tree is None else blame(tree, lines)
 
     def commit(self, request: CommitRequest) -> str:
         """One commit with the operator's identity, hooks and signing; an earlier run's leftovers are settled first.

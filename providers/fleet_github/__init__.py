@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fleet.provider import (
@@ -15,21 +15,30 @@ from fleet.provider import (
     Context,
     Files,
     Limits,
+    Objection,
     Receipts,
     Resource,
     Reveal,
+    SecretRef,
     Settings,
     SourceRepository,
     Spec,
     Swap,
     Swapped,
 )
+from fleet_github.blaming import blame
+from fleet_github.branch_rules import against_commit
+from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch
 from fleet_github.client import Client
 from fleet_github.files import read_files, write_commit
-from fleet_github.making import make_repository, store_secret, write_managed
+from fleet_github.listing import Listing
+from fleet_github.making import make_repository
+from fleet_github.managed import write_managed
+from fleet_github.preflight import preflight
 from fleet_github.reading import read_world
 from fleet_github.refs import read_branch, repository_at, swap_branch
+from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
     FILES,
@@ -43,12 +52,9 @@ from fleet_github.specs import (
     split_secret,
 )
 
-MANAGED = (".github/workflows/build.yaml", ".github/workflows/test.yaml")
-"""Files whose ids are read in any case; others are added as sources name them."""
-
 
 class GitHub(CodeHost):
-    """GitHub, seen with one token."""
+    """GitHub, seen with one login."""
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {
         REPOSITORY: Repository,
@@ -61,11 +67,25 @@ class GitHub(CodeHost):
     def __init__(self, name: str, settings: GitHubSettings, context: Context) -> None:
         super().__init__(name, settings, context)
         self._client = Client(settings, context)
-        self._paths = set(MANAGED)
+        self._listing = Listing(self._client, context, name)
 
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
         """The files at the head of a branch: one request for the branch, and one for each hundred files."""
         return read_files(self._client, repository, ref, paths)
+
+    def obstacle(self, repository: str, branch: str) -> str:
+        """The rules that let this login commit nothing to a branch: one request, and one for each ruleset."""
+        return against_commit(self._client, repository, branch)
+
+    def blame(
+        self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
+    ) -> Mapping[tuple[str, int], str]:
+        """The messages of the commits that last changed these lines: one request for ten files."""
+        return blame(self._client, repository, ref, lines)
+
+    def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """One query for a hundred repositories."""
+        return default_branches(self._client, self.context, repositories)
 
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
@@ -86,21 +106,20 @@ class GitHub(CodeHost):
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""
         check_repository_name(source.repository)
-        self._paths.update(source.managed)
         repository = Address(self.name, REPOSITORY, source.repository)
         wanted = Repository(
             owner=self.context.fleet,
             description=source.description,
             visibility=source.visibility,
-            first=First(template=source.template, seed=dict(source.seed)),
+            first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
         )
         secrets = [
             Resource(
                 Address(self.name, SECRET, f"{source.repository}/{name}"),
-                ActionsSecret(source=ref, replace=source.replace_secrets),
+                ActionsSecret(source=ref, also=also, replace=source.replace_secrets),
                 (repository,),
             )
-            for name, ref in source.secrets.items()
+            for name, ref, also in _by_credential(source.secrets)
         ]
         files = Resource(
             Address(self.name, FILES, source.repository),
@@ -111,11 +130,17 @@ class GitHub(CodeHost):
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
-        return {REPOSITORY: 7, SECRET: 3, FILES: 3}.get(change.address.kind, 1) if change.after else 2
+        if isinstance(change.after, ActionsSecret):
+            return 3 + 3 * len(change.after.also)
+        return {REPOSITORY: 7, FILES: 3}.get(change.address.kind, 1) if change.after else 2
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """One query for 25 repositories with their files, and one request for each repository with secrets."""
-        return read_world(self._client, self.context, addresses, sorted(self._paths))
+        return read_world(self._client, self.context, self._listing, addresses)
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What GitHub is sure to refuse: a few requests for each owner, and some for repositories that change."""
+        return preflight(self._client, self.context, changes)
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Make each thing what it is to be; the receipts are what reading it again needs."""
@@ -125,21 +150,20 @@ class GitHub(CodeHost):
                 case Repository() as wanted:
                     make_repository(self._client, self.context, change.address.name, wanted)
                 case ActionsSecret() as wanted:
-                    assert wanted.source is not None
-                    repository, name = split_secret(change.address.name)
-                    stored = store_secret(self._client, repository, name, reveal(wanted.source))
-                    receipts[change.address] = {**stored, "source": wanted.source.model_dump(mode="json")}
+                    receipts[change.address] = store_credential(self._client, change.address.name, wanted, reveal)
                 case ManagedFiles() as wanted:
                     receipts[change.address] = write_managed(self._client, self.context, change.address.name, wanted)
                 case _:
-                    self._forget(change.address)
+                    self._forget(change)
         return receipts
 
-    def _forget(self, address: Address) -> None:
+    def _forget(self, change: Change) -> None:
         """Take our topic off a repository, or our secret out of it; files and all else stay as they are."""
+        address = change.address
         if address.kind == SECRET:
             repository, name = split_secret(address.name)
-            self._client.rest("DELETE", f"/repos/{repository}/actions/secrets/{name}", None, 404)
+            for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), name):
+                self._client.rest("DELETE", f"/repos/{repository}/actions/secrets/{secret}", None, 404)
         elif address.kind == REPOSITORY:
             found = self._client.rest("GET", f"/repos/{address.name}", None, 404)
             topics = found.document.get("topics") or [] if found.status == 200 else []
@@ -154,3 +178,10 @@ class GitHub(CodeHost):
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build."""
         return build_of_commit(self._client, repository, commit, workflow)
+
+
+def _by_credential(secrets: Mapping[str, SecretRef]) -> Iterator[tuple[str, SecretRef, dict[str, SecretRef]]]:
+    """For each credential the first secret that holds a part of it, and the others."""
+    for source in dict.fromkeys(ref.source for ref in secrets.values()):
+        (name, ref), *others = [(name, ref) for name, ref in secrets.items() if ref.source == source]
+        yield name, ref, dict(others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from fleet.provider import Build, ProviderError
@@ -29,11 +30,11 @@ def builds_of_branch(client: Client, repository: str, workflow: str) -> Sequence
     if not branch:
         raise ProviderError(f"{client.host} shows no repository {repository} with a commit to this token")
     runs = _runs(client, repository, workflow, f"branch={branch['name']}&per_page=100")
-    latest: dict[str, Mapping[str, Any]] = {}
-    for run in runs:  # newest first
-        latest.setdefault(run["head_sha"], run)
-    chain = _first_parents(branch["target"])
-    return [_build(client, repository, commit, latest.get(commit)) for commit in chain]
+    by_commit: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs:
+        by_commit.setdefault(run["head_sha"], []).append(run)
+    commits = _first_parents(branch["target"])
+    return [_build(client, repository, commit, _counting(by_commit.get(commit, ()))) for commit in commits]
 
 
 def _first_parents(target: Mapping[str, Any]) -> list[str]:
@@ -41,17 +42,28 @@ def _first_parents(target: Mapping[str, Any]) -> list[str]:
         node["oid"]: [parent["oid"] for parent in node["parents"]["nodes"]]
         for node in target.get("history", {}).get("nodes", [])
     }
-    chain, commit = [], target["oid"]
+    commits, commit = [], target["oid"]
     while commit in parents:
-        chain.append(commit)
+        commits.append(commit)
         commit = next(iter(parents[commit]), None)
-    return chain
+    return commits
 
 
 def build_of_commit(client: Client, repository: str, commit: str, workflow: str) -> Build:
     """What became of one commit's build."""
     runs = _runs(client, repository, workflow, f"head_sha={commit}&per_page=10")
-    return _build(client, repository, commit, runs[0] if runs else None, explain=True)
+    return _build(client, repository, commit, _counting(runs), explain=True)
+
+
+def _counting(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of a commit's runs, newest first and each as its latest attempt shows it, the one that counts.
+
+    A green one has made the image, whatever was started since; one that was skipped (on another branch, say) is none.
+    """
+    started = [run for run in runs if run["conclusion"] != "skipped"]
+    green = (run for run in started if run["conclusion"] == "success")
+    running = (run for run in started if run["status"] != "completed")
+    return next(chain(green, running, started), None)
 
 
 def _runs(client: Client, repository: str, workflow: str, query: str) -> list[Mapping[str, Any]]:

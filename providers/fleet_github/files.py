@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fleet.provider import CommitRequest, Conflict, Files, ProviderError, blob_id
+from fleet_github.batches import batches
+from fleet_github.branch_rules import FORBIDDING
 from fleet_github.client import Client, Reply
 
 FILES_A_QUERY = 100
@@ -23,15 +24,11 @@ query($owner: String!, $name: String!, $ref: String!) {
 }
 fragment branch on Ref {
   name target { oid } branchProtectionRule { pattern }
-  rules(first: 50) { nodes { type repositoryRuleset { name } } }
+  rules(first: 100) { nodes { type repositoryRuleset { name } } }
 }
 """
 
-_MAY_PUSH = frozenset({"ADMIN", "MAINTAIN", "WRITE"})
-
-_FORBIDDING = frozenset({"PULL_REQUEST", "UPDATE", "REQUIRED_STATUS_CHECKS", "REQUIRED_DEPLOYMENTS", "MERGE_QUEUE"})
-"""Rules that let no commit onto a branch directly, but for those who may bypass them, which GitHub does not tell.
-https://docs.github.com/en/graphql/reference/enums#repositoryruletype"""
+MAY_PUSH = frozenset({"ADMIN", "MAINTAIN", "WRITE"})
 
 _COMMIT = """
 mutation($input: CreateCommitOnBranchInput!) {
@@ -51,7 +48,7 @@ def read_files(client: Client, repository: str, ref: str | None, paths: Collecti
         raise ProviderError(f"{repository} {missing}")
     head = str(branch["target"]["oid"])
     contents: dict[str, bytes] = {}
-    for batch in _batches(sorted(set(paths)), FILES_A_QUERY):
+    for batch in batches(sorted(set(paths)), FILES_A_QUERY):
         contents |= _read_batch(client, repository, head, batch)
     warning = _warning(f"{branch['name']} of {repository}", branch)
     return Files(str(branch["name"]), head, contents, _refusal(repository, found), warning)
@@ -60,13 +57,13 @@ def read_files(client: Client, repository: str, ref: str | None, paths: Collecti
 def _refusal(repository: str, found: Mapping[str, Any]) -> str:
     if found.get("isArchived"):
         return f"{repository} is archived, so nothing can be committed to it"
-    if found.get("viewerPermission") not in _MAY_PUSH:
+    if found.get("viewerPermission") not in MAY_PUSH:
         return f"the token's owner may not push to {repository}: it needs the role Write there"
     return ""
 
 
 def _warning(where: str, branch: Mapping[str, Any]) -> str:
-    rules = [rule for rule in (branch.get("rules") or {}).get("nodes") or () if rule.get("type") in _FORBIDDING]
+    rules = [rule for rule in (branch.get("rules") or {}).get("nodes") or () if rule.get("type") in FORBIDDING]
     names = sorted({f"{rule['type']} ({(rule.get('repositoryRuleset') or {}).get('name', '?')})" for rule in rules})
     if branch.get("branchProtectionRule"):
         names.insert(0, f"the protection of {branch['branchProtectionRule']['pattern']}")
@@ -134,13 +131,12 @@ def write_commit(client: Client, request: CommitRequest) -> str:
             raise Conflict(f"{request.repository}: {request.branch} is no longer at {request.expected_head[:12]}")
         raise ProviderError(
             f"{client.host} does not take a commit to {request.branch} of {request.repository}: "
-            f"{error.get('message') or 'it gives no reason'} (the token needs Contents: read and write, and the "
+            f"{error.get('message') or 'it gives no reason'} (the token needs {_rights(request)}, and the "
             "branch's rules must let it push)"
         )
     return str(document["data"]["createCommitOnBranch"]["commit"]["oid"])
 
 
-def _batches(paths: Sequence[str], size: int) -> Iterator[list[str]]:
-    rest = iter(paths)
-    while batch := list(islice(rest, size)):
-        yield batch
+def _rights(request: CommitRequest) -> str:
+    is_workflow = any(path.startswith(".github/workflows/") for path in request.contents)
+    return "contents=write and workflows=write" if is_workflow else "contents=write"

@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from fleet.provider import Address, Context, ProviderError, SecretRef, Spec, TryAgain
+from fleet.provider import Address, Context, SecretRef, Spec, TryAgain
+from fleet_github.batches import Document, Question, ask
 from fleet_github.client import Client
-from fleet_github.making import owner_of, secrets_of
+from fleet_github.listing import Listing
+from fleet_github.making import owner_of
 from fleet_github.specs import FILES, REPOSITORY, SECRET, ActionsSecret, ManagedFiles, Repository, split_secret
 
-REPOSITORIES_A_QUERY = 25
-"""Repositories that one query asks for; GitHub answers within 10 seconds or not at all."""
+_FIELDS = "nameWithOwner description visibility isArchived repositoryTopics(first: 100) { nodes { topic { name } } }"
 
 
 def read_world(
-    client: Client, context: Context, addresses: Collection[Address], paths: Sequence[str]
+    client: Client, context: Context, listing: Listing, addresses: Collection[Address]
 ) -> dict[Address, Spec]:
-    """What stands at these addresses; `paths` are the files that may be managed."""
-    repositories = list(dict.fromkeys(_repository_of(address) for address in addresses))
-    found = _repositories(client, context, repositories, paths)
+    """What stands at these addresses."""
+    names = list(dict.fromkeys(repository_of(address) for address in addresses))
+    paths = {address: _paths(context, address) for address in addresses if address.kind == FILES}
+    every = list(dict.fromkeys(path for some in paths.values() for path in some))
+    found = ask(client, context.each, names, _question(every))
     world: dict[Address, Spec] = {}
     for address in addresses:
-        standing = found.get(_repository_of(address))
+        standing = found.get(repository_of(address))
         if standing is None:
             continue
         if address.kind == REPOSITORY:
             world[address] = _repository(context, standing)
         elif address.kind == FILES:
-            blobs = {path: standing[alias]["oid"] for alias, path in _aliases(paths) if standing.get(alias)}
-            world[address] = ManagedFiles(files=blobs, edited=_edits(client, context, address, blobs))
-    with_secrets = [name for name in repositories if name in found and any(_is_secret_of(a, name) for a in addresses)]
-    listed = dict(zip(with_secrets, context.each(lambda name: secrets_of(client, name), with_secrets), strict=True))
-    for address in addresses:
-        if address.kind == SECRET:
-            repository, name = split_secret(address.name)
-            stored = listed.get(repository, {}).get(name)
-            if stored is not None:
-                secret = _secret(context, address, stored)
-                if secret is not None:
-                    world[address] = secret
-    return world
+            blobs = _blobs(standing, every, paths[address])
+            world[address] = ManagedFiles(files=blobs, edited=_edits(client, context, address, paths[address], blobs))
+    return world | _secrets(context, listing, [one for one in addresses if one.kind == SECRET], found)
 
 
-def _edits(client: Client, context: Context, address: Address, blobs: Mapping[str, str]) -> Mapping[str, str]:
+def repository_of(address: Address) -> str:
+    """The repository that an address belongs to."""
+    return split_secret(address.name)[0] if address.kind == SECRET else address.name
+
+
+def _paths(context: Context, address: Address) -> Sequence[str]:
+    """The managed files of a repository: as the plan wants them, else as they were when fleet last wrote them."""
+    wanted = context.wanted(address)
+    if isinstance(wanted, ManagedFiles):
+        return tuple(wanted.files)
+    return tuple((context.recorded(address) or {}).get("files") or ())
+
+
+def _question(paths: Sequence[str]) -> Question:
+    fields = [f"f{number}: object(expression: $p{number}) {{ oid }}" for number in range(len(paths))]
+    return Question(" ".join([_FIELDS, *fields]), {f"p{number}": f"HEAD:{path}" for number, path in enumerate(paths)})
+
+
+def _blobs(standing: Document, every: Sequence[str], paths: Collection[str]) -> dict[str, str]:
+    shown = {path: standing.get(f"f{number}") for number, path in enumerate(every) if path in paths}
+    return {path: str(one["oid"]) for path, one in shown.items() if one}
+
+
+def _edits(
+    client: Client, context: Context, address: Address, paths: Sequence[str], blobs: Mapping[str, str]
+) -> Mapping[str, str]:
     """Who last changed each file that is not as fleet wrote it; a commit with our trailer is no edit by hand."""
     written = (context.recorded(address) or {}).get("files") or {}
     edits: dict[str, str] = {}
-    for path in sorted(path for path, oid in written.items() if blobs.get(path) != oid):
+    for path in sorted(path for path in paths if path in written and blobs.get(path) != written[path]):
         query = urlencode({"path": path, "per_page": 1})
         commits = client.rest("GET", f"/repos/{address.name}/commits?{query}").document
         if not isinstance(commits, list) or not commits:
@@ -60,14 +77,35 @@ def _edits(client: Client, context: Context, address: Address, blobs: Mapping[st
     return edits
 
 
-def _secret(context: Context, address: Address, updated_at: str) -> ActionsSecret | None:
+def _secrets(
+    context: Context, listing: Listing, addresses: Sequence[Address], found: Mapping[str, Document]
+) -> dict[Address, Spec]:
+    names = list(dict.fromkeys(name for name in map(repository_of, addresses) if name in found))
+    listed = listing.of(names)
+    world: dict[Address, Spec] = {}
+    for address in addresses:
+        repository, name = split_secret(address.name)
+        stored = listed.get(repository, {})
+        secret = _secret(context, address, stored) if name in stored else None
+        if secret is not None:
+            world[address] = secret
+    return world
+
+
+def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> ActionsSecret | None:
     """A secret that is there; None for one that a killed run of ours may have written, so that it is written again."""
+    if context.begun(address):  # also one that was recorded before: dates of a second's precision may be equal
+        return None
     recorded = context.recorded(address)
     if recorded is None:
-        return None if context.begun(address) else ActionsSecret()
-    if recorded.get("updated_at") != updated_at:
-        return ActionsSecret(changed=True)
-    return ActionsSecret(source=SecretRef.model_validate(recorded["source"]))
+        return ActionsSecret()
+    also = recorded.get("also") or {}
+    written = {split_secret(address.name)[1]: recorded, **also}
+    changed = any(stored.get(name) != receipt.get("updated_at") for name, receipt in written.items())
+    refs = {name: SecretRef.model_validate(receipt["source"]) for name, receipt in also.items()}
+    if changed:
+        return ActionsSecret(also=refs, changed=True)
+    return ActionsSecret(source=SecretRef.model_validate(recorded["source"]), also=refs)
 
 
 def _repository(context: Context, standing: Mapping[str, Any]) -> Repository:
@@ -78,58 +116,3 @@ def _repository(context: Context, standing: Mapping[str, Any]) -> Repository:
         visibility=str(standing["visibility"]).lower(),
         archived=bool(standing["isArchived"]),
     )
-
-
-def _repositories(
-    client: Client, context: Context, names: Sequence[str], paths: Sequence[str]
-) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    batches = list(_batches(names, REPOSITORIES_A_QUERY))
-    replies = context.each(lambda batch: client.graphql(*_query(batch, paths)), batches)
-    for batch, document in zip(batches, (reply.document for reply in replies), strict=True):
-        data = document.get("data")
-        if not isinstance(data, dict):
-            raise ProviderError(f"{client.host} does not answer a query: {document['errors'][0].get('message')}")
-        errors = [error for error in document.get("errors") or () if error.get("type") != "NOT_FOUND"]
-        if errors:
-            raise ProviderError(f"{client.host} answers a query in part only: {errors[0].get('message')}")
-        found |= {name: data[f"r{number}"] for number, name in enumerate(batch) if data.get(f"r{number}")}
-    return found
-
-
-def _query(names: Sequence[str], paths: Sequence[str]) -> tuple[str, dict[str, str]]:
-    blobs = " ".join(f"{alias}: object(expression: $p{alias}) {{ oid }}" for alias, _ in _aliases(paths))
-    declared = ", ".join(f"$p{alias}: String!" for alias, _ in _aliases(paths))
-    asked = " ".join(
-        f"r{number}: repository(owner: $o{number}, name: $n{number}, followRenames: false) {{ ...found }}"
-        for number in range(len(names))
-    )
-    names_declared = ", ".join(f"$o{number}: String!, $n{number}: String!" for number in range(len(names)))
-    variables = {f"p{alias}": f"HEAD:{path}" for alias, path in _aliases(paths)}
-    for number, name in enumerate(names):
-        owner, _, short = name.partition("/")
-        variables |= {f"o{number}": owner, f"n{number}": short}
-    query = (
-        f"query({', '.join(part for part in (names_declared, declared) if part)}) {{ {asked} }} "
-        "fragment found on Repository { nameWithOwner description visibility isArchived "
-        f"repositoryTopics(first: 100) {{ nodes {{ topic {{ name }} }} }} {blobs} }}"
-    )
-    return query, variables
-
-
-def _aliases(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    return ((f"f{number}", path) for number, path in enumerate(paths))
-
-
-def _repository_of(address: Address) -> str:
-    return split_secret(address.name)[0] if address.kind == SECRET else address.name
-
-
-def _is_secret_of(address: Address, repository: str) -> bool:
-    return address.kind == SECRET and split_secret(address.name)[0] == repository
-
-
-def _batches(names: Sequence[str], size: int) -> Iterator[list[str]]:
-    rest = iter(names)
-    while batch := list(islice(rest, size)):
-        yield batch

@@ -17,7 +17,9 @@ class App(Frozen):
     id: Annotated[int | Text, Field(union_mode="left_to_right")] = Field(
         description="The App's ID (a number) or its client ID."
     )
-    installation: int | None = Field(default=None, description="The installation's ID; absent: found by owner.")
+    installation: int | None = Field(
+        default=None, description="The installation's ID; absent: the only one that the App has."
+    )
     private_key: SecretSource = Field(description="Where the private key (PEM) is found.")
 
 
@@ -25,13 +27,19 @@ class GitHubAuth(Frozen):
     """How fleet logs in to GitHub: a token or an App."""
 
     token: SecretSource | None = Field(default=None, description="Where the token is found.")
-    app: App | None = Field(default=None, description="A GitHub App; not built yet.")
+    app: App | None = Field(default=None, description="A GitHub App, instead of a token.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.token is None) == (self.app is None):
             raise ValueError("auth takes exactly one of token and app")
         return self
+
+    @property
+    def source(self) -> SecretSource:
+        """Where the token is found; only where there is one."""
+        assert self.token is not None, "the settings take a token or an App"
+        return self.token
 
 
 class GitHubSettings(Settings):

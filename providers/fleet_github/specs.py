@@ -15,9 +15,10 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
 class First(Frozen):
-    """First content: a template repository, or files by the ids of their contents."""
+    """First content: a template repository, or files by the ids of their contents on a branch of this name."""
 
     template: str | None = None
+    branch: str = ""
     seed: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
 
 
@@ -41,10 +42,13 @@ class Repository(Owned):
 class ActionsSecret(Spec):
     """A secret: where its value came from, as far as fleet knows. `source` is empty for one that fleet did not store.
 
-    A secret of unknown origin is left as it is, and so equal to any that is wanted without `replace`.
+    `also` has the other secrets that hold a part of the same credential (a key's id and the key itself): they are only
+    ever written together. A secret of unknown origin is left as it is, and so equal to any that is wanted without
+    `replace`.
     """
 
     source: SecretRef | None = None
+    also: dict[str, SecretRef] = {}  # noqa: RUF012 - frozen like all of it
     changed: bool = False
     replace: bool = False
 
@@ -53,7 +57,7 @@ class ActionsSecret(Spec):
             return False
         if self._is_unknown() or other._is_unknown():
             return not (self.replace or other.replace)
-        return (self.source, self.changed) == (other.source, other.changed)
+        return (self.source, self.also, self.changed) == (other.source, other.also, other.changed)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -161,6 +161,10 @@ class Quay(Registry):
         """The digest of each tag, with what this token may see; one request per tag."""
         return self._client.digests(references, self.context.each)
 
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
+
     @cached_property
     def _token(self) -> Secret:
         return self.context.secret(self._settings.auth.token)

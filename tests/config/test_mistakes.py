@@ -55,7 +55,7 @@ MISTAKES = {
     "long name": (f"version: 1\nname: {'a' * 41}\n", "2:7", "is longer than 40 characters"),
     "map for a list": (HEAD + "protect: {}\n", "3:10", "protect must be a list, and this is a map"),
     "list for a map": (HEAD + "hubs: [1]\n", "3:7", "hubs must be a map, and this is a list"),
-    "yes for true": (QUAY.replace("quay, namespace: n, auth: {token: {env: T}}", "ecr, account: '123456789012', region: r, scan: yes}\n"), "4:63", "yes is not true or false; write it in one of these words"),
+    "yes for true": (QUAY.replace("quay, namespace: n, auth: {token: {env: T}}", "ecr, account: '123456789012', region: us-west-2, scan: yes}\n"), "4:71", "yes is not true or false; write it in one of these words"),
     "account as number": (HEAD + "registries: {ecr: {type: ecr, account: 123456789012, region: r}}\n", "3:40", 'Write account: "123456789012"'),
     # tracks
     "track float": (SLOT.replace("TRACK", "4.3"), "9:39", '4.3 without quotes is a number for YAML, and hubs.one.slots.default.track is text. Write track: "4.3"'),
@@ -94,7 +94,7 @@ MISTAKES = {
     "wrong role": (HEAD + "code_hosts: {q: {type: quay, namespace: n}}\n", "3:24", '"quay" belongs under registries'),
     "key of a provider": (QUAY + ", namespcae: x}\n", "4:61", '"namespcae" is not a key of registries.quay. Did you mean "namespace"?'),
     "settings is no key": (QUAY + ", settings: {type: quay}}\n", "4:61", '"settings" is not a key of registries.quay'),
-    "push": (QUAY + ", push: keyles}\n", "4:67", 'push is "keyles", which is neither keyless nor a login'),
+    "push": (QUAY + ", push: keyles}\n", "4:67", 'push is "keyles", which is neither keyless, nor key, nor a login'),
     "push login": (QUAY + ", push: {username: u, pasword: {env: X}}}\n", "4:81", 'Did you mean "password"?'),
     "rotate": (QUAY + ", rotate: 3 months}\n", "4:69", '"3 months" is not a number of days, such as 90d'),
     "rotate an own login": (QUAY + ", rotate: 9d, push: keyless}\n", "4:79", "fleet has no keyless push for Quay"),

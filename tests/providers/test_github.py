@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import yaml
 from fleet.cli import main
 from fleet.errors import ExitCode
 from fleet.sandbox.github import Limits, Sandbox, serve_github
-from fleet.sandbox.github.model import Protection
+from fleet.sandbox.github.model import Protection, Ruleset
 from fleet.sandbox.http import Fault, Loopback, Response
 from fleet.testing.crash import CRASH_POINTS
 from tests.github_judge import Judge
@@ -94,7 +95,9 @@ class GitHubFleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubFleet]:
+def fleet(
+    tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> Iterator[GitHubFleet]:
     """The fleet, watched by the judge: every exchange must be as GitHub's published descriptions say."""
     monkeypatch.chdir(tmp_path)
     with serve_github(tmp_path / "github") as github:
@@ -105,6 +108,7 @@ def fleet(tmp_path: Path, registry: Loopback, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("GITHUB_TOKEN", github.state.create_token("ada", {"contents": "write"}))
         yield GitHubFleet(github, registry.host)
     assert judge.disagreements == []
+    judge.report(record_property)
 
 
 def test_one_commit_of_one_line_and_then_there_is_nothing_to_do(fleet: GitHubFleet) -> None:
@@ -184,7 +188,8 @@ REFUSALS = {
     "an expired token": "refuses the token of `auth`",
     "a token without rights": "does not take a commit",
     "a token for other repositories": "shows no repository example-org/infrastructure to this token",
-    "a protected branch": "does not take a commit to main",
+    "a protected branch": "forbid fleet's commit: required reviews (protection of main)",
+    "a ruleset": "forbid fleet's commit: pull_request (ruleset reviews)",
     "a user without rights": "the token's owner may not push to example-org/infrastructure",
     "an archived repository": "example-org/infrastructure is archived",
     "a deleted repository": "shows no repository example-org/infrastructure to this token",
@@ -212,6 +217,9 @@ def refuse(fleet: GitHubFleet, how: str, monkeypatch: pytest.MonkeyPatch) -> Non
             monkeypatch.setenv("GITHUB_TOKEN", state.create_token("eve", {"contents": "write"}))
         case "a protected branch":
             repository.protection["main"] = Protection(required_reviews=1)
+        case "a ruleset":
+            now, rules = state.clock.now(), ({"type": "pull_request"},)
+            repository.rulesets[1] = Ruleset(1, "reviews", "active", ("~DEFAULT_BRANCH",), (), rules, now, now)
         case "an archived repository":
             repository.archived = True
         case _:
@@ -229,8 +237,11 @@ def test_what_github_refuses_is_one_sentence_and_nothing_is_written(
     assert REFUSALS[how] in captured.out + captured.err
 
 
-def test_a_protected_branch_is_a_notice_in_the_plan(fleet: GitHubFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    fleet.github.state.repository(REPOSITORY).protection["main"] = Protection(required_reviews=1)
+def test_rules_that_may_be_bypassed_are_a_notice_in_the_plan(
+    fleet: GitHubFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protection = Protection(required_reviews=1, enforce_admins=False)
+    fleet.github.state.repository(REPOSITORY).protection["main"] = protection
     assert main(["plan"]) == ExitCode.OK
     assert "Notice" not in capsys.readouterr().out
     fleet.track("bbbbbbbbbbbb")
@@ -278,11 +289,12 @@ def test_killed_at_every_request_of_an_apply_the_next_one_ends_the_same(
     fleet: GitHubFleet, record_property: Any
 ) -> None:
     points = 0
+    tags = cycle("bcda")  # never the one that stands there
     for when in ("before", "after"):
         nth = 0
         while True:
             nth += 1
-            tag = f"{'abcd'[nth % 4] * 12}"
+            tag = next(tags) * 12
             fleet.track(tag)
             commits = len(fleet.commits())
             killed = apply_killed_at(fleet, nth, when)

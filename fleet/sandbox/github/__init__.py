@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from fleet.sandbox.github.actions.machine import Action
 from fleet.sandbox.github.limits import Limits
+from fleet.sandbox.github.model_pulls import Pull
+from fleet.sandbox.github.pulls import propose_from_fork
 from fleet.sandbox.github.pushes import commit_files
 from fleet.sandbox.github.service import GitHub
 from fleet.sandbox.github.state import State
@@ -22,6 +25,7 @@ class Sandbox:
         self.service = service
         self.state = service.state
         self.actions = service.actions
+        self.issuer = service.issuer
         self.limits = service.meter.limits
         self.loopback = Loopback(service, port)
 
@@ -37,6 +41,14 @@ class Sandbox:
             self.actions.wake()
             return oid
 
+    def propose_from_fork(self, full_name: str, files: Mapping[str, str], author: str) -> Pull:
+        """Open a pull request from a fork of somebody who may not push to the repository."""
+        with self.state.lock:
+            repository = self.state.repository(full_name)
+            pull = propose_from_fork(self.state, repository, self.state.account(author), files)
+            self.actions.wake()
+            return pull
+
     def close(self) -> None:
         """Stop serving and end what runs beside."""
         self.loopback.close()
@@ -50,10 +62,18 @@ class Sandbox:
 
 
 def serve_github(
-    folder: Path, port: int = 0, *, limits: Limits | None = None, registries: Mapping[str, str] | None = None
+    folder: Path,
+    port: int = 0,
+    *,
+    limits: Limits | None = None,
+    registries: Mapping[str, str] | None = None,
+    services: Mapping[str, str] | None = None,
+    actions: Mapping[str, Action] | None = None,
 ) -> Sandbox:
     """Serve a sandbox GitHub on 127.0.0.1, its git objects under `folder`; `port` 0 picks a free one.
 
     Builds push over plain HTTP to registries on loopback, and to the hosts that `registries` gives an address for.
+    Login steps call what `services` gives addresses for, by host, and `actions` adds actions (see `actions.logins`).
     """
-    return Sandbox(GitHub(State(folder), limits or Limits(), Registries(registries or {})), port)
+    known = Registries(registries or {})
+    return Sandbox(GitHub(State(folder), limits or Limits(), known, services, actions), port)

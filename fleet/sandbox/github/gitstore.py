@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -151,6 +152,16 @@ def merge_trees(bare: Path, ours: str, theirs: str) -> str | None:
     if done.returncode > 1:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return done.stdout.decode().split()[0] if done.returncode == 0 else None
+
+
+def blame(bare: Path, commit: str, path: str) -> list[str]:
+    """The commit that last changed each line of a file; none for a file that is not there."""
+    try:
+        answer = _git(bare, "blame", "--line-porcelain", commit, "--", path)
+    except subprocess.CalledProcessError:
+        return []
+    headers = re.findall(rb"^([0-9a-f]{40}) \d+ (\d+)(?: \d+)?$", answer, flags=re.MULTILINE)
+    return [oid.decode() for oid, _ in sorted(headers, key=lambda header: int(header[1]))]
 
 
 def valid_ref(ref: str) -> bool:

@@ -16,6 +16,8 @@ from fleet.sandbox.github.model_pulls import Pull, Status
 
 Level = Literal["read", "write"]
 Role = Literal["admin", "write", "read"]
+Visibility = Literal["public", "private"]
+VISIBILITIES: tuple[Visibility, ...] = ("public", "private")
 
 _PERMISSIONS = (
     "actions",
@@ -43,14 +45,23 @@ class Account:
 
     id: int
     login: str
-    kind: Literal["User", "Organization"]
+    kind: Literal["User", "Organization", "Bot"]
     created_at: datetime
     name: str = ""
     members: dict[str, Literal["admin", "member"]] = field(default_factory=dict)
     base_permission: Role = "read"
+    default_branch: str = "main"
     members_can_create_public: bool = True
-    enabled_repositories: Literal["all", "none"] = "all"
+    members_can_create_private: bool = True
+    private_repositories: int = 10_000
+    """How many the plan allows."""
+    enabled_repositories: Literal["all", "none", "selected"] = "all"
     allowed_actions: Literal["all", "local_only", "selected"] = "all"
+    allowed_patterns: tuple[str, ...] = ()
+
+    def members_can_create(self, visibility: Visibility) -> bool:
+        """Whether members of this organisation, who are not its owners, may create such repositories."""
+        return self.members_can_create_public if visibility == "public" else self.members_can_create_private
 
     @property
     def email(self) -> str:
@@ -63,6 +74,7 @@ class Token:
     """What a client shows: whose it is, and what it may do.
 
     A classic token has `scopes`; a fine-grained one has `rights` by permission, and may be held to `repositories`.
+    One of an App's installation has `rights` at the account `installed_at` and nowhere else.
     """
 
     value: str = field(repr=False)
@@ -71,6 +83,7 @@ class Token:
     scopes: frozenset[str] | None = None
     repositories: frozenset[str] | None = None
     expires_at: datetime | None = None
+    installed_at: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,7 @@ class Repository:
     pushed_at: datetime
     description: str | None = None
     homepage: str | None = None
-    visibility: Literal["public", "private"] = "public"
+    visibility: Visibility = "public"
     default_branch: str = "main"
     archived: bool = False
     is_template: bool = False

@@ -85,6 +85,8 @@ class Trigger:
     actor: Account
     inputs: Mapping[str, str] = field(default_factory=dict)
     head_branch: str = ""
+    base_branch: str = ""
+    from_fork: bool = False
 
     @property
     def branch(self) -> str:

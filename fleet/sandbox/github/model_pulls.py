@@ -23,7 +23,10 @@ class Comment:
 
 @dataclass(slots=True)
 class Pull:
-    """A pull request between two branches of one repository; `head_sha` stays when the branch is gone."""
+    """A pull request between two branches of one repository; `head_sha` stays when the branch is gone.
+
+    One that is `from_fork` has its head in somebody else's repository, which the sandbox does not hold.
+    """
 
     id: int
     number: int
@@ -37,6 +40,7 @@ class Pull:
     created_at: datetime
     updated_at: datetime
     draft: bool = False
+    from_fork: bool = False
     state: Literal["open", "closed"] = "open"
     closed_at: datetime | None = None
     merged_by: Account | None = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.gitstore import ZERO, merge_trees
 from fleet.sandbox.github.model import Account, Repository
-from fleet.sandbox.github.model_pulls import Pull
-from fleet.sandbox.github.objects import is_ancestor
+from fleet.sandbox.github.model_pulls import Pull, PullEvent
+from fleet.sandbox.github.objects import Entry, edit_tree, is_ancestor, read_commit
 from fleet.sandbox.github.pushes import Draft, Move, commit, pushed, rules_of
 from fleet.sandbox.github.state import State
 
@@ -35,6 +35,26 @@ def try_merge(state: State, repository: Repository, pull: Pull) -> str | None:
     name = f"refs/pull/{pull.number}/merge"
     state.move_ref(repository, name, pull.merge_sha, repository.refs.get(name, ZERO))
     return pull.merge_sha
+
+
+def propose_from_fork(state: State, repository: Repository, author: Account, files: Mapping[str, str]) -> Pull:
+    """Somebody who may not push here opens a pull request from a fork, with one commit on the default branch's head."""
+    head = repository.head
+    assert head is not None
+    changes = {path: Entry("100644", state.store.write("blob", text.encode())) for path, text in files.items()}
+    tree = edit_tree(state.store, read_commit(state.store, head).tree, changes)
+    assert tree is not None
+    oid = commit(state, author, Draft(tree, [head], "A proposal"))
+    number, now = len(repository.pulls) + 1, state.clock.now()
+    shas = (oid, head)
+    pull = Pull(
+        state.next_id(), number, author, "A proposal", None, "patch-1", repository.default_branch, *shas, now, now
+    )
+    pull.from_fork = True
+    state.move_ref(repository, f"refs/pull/{number}/head", oid, ZERO)
+    repository.pulls[number] = pull
+    state.events.append(PullEvent(repository, pull, "opened", author))
+    return pull
 
 
 def has_commits(state: State, repository: Repository, head: str, base: str) -> bool:

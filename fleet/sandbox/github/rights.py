@@ -10,6 +10,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
+from fleet.sandbox.github.apps import App, is_signature, signed_by
 from fleet.sandbox.github.errors import ApiError, not_found
 from fleet.sandbox.github.model import Account, Level, Repository, Role, Token
 from fleet.sandbox.github.state import State
@@ -47,15 +48,23 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who sends a request; both are None for a stranger."""
+    """Who sends a request: a person or an App's bot with a token, an App that signs itself, or a stranger."""
 
     account: Account | None
     token: Token | None
+    app: App | None = None
 
     @property
     def client(self) -> str:
         """Whom rate limits count: all tokens of one person together; empty for strangers."""
-        return self.account.login if self.account else ""
+        acting = self.app.bot if self.app else self.account
+        return acting.login if acting else ""
+
+    def require_app(self) -> App:
+        """The App that signed the request; raises 401."""
+        if self.app is None:
+            raise ApiError(401, "A JSON web token could not be decoded")
+        return self.app
 
     def require_account(self) -> Account:
         """The person behind the token; raises 401."""
@@ -63,12 +72,18 @@ class Actor:
             raise ApiError(401, "Requires authentication")
         return self.account
 
+    def administers(self, organization: Account) -> bool:
+        """Whether this person is an owner of an organisation."""
+        return self.account is not None and organization.members.get(self.account.login) == "admin"
+
     def role_on(self, repository: Repository) -> Role | None:
         """What this person is on a repository, token aside."""
         public: Role | None = None if repository.private else "read"
         if self.account is None:
             return public
         owner = repository.owner
+        if self.token is not None and self.token.installed_at is not None:
+            return "admin" if owner is self.token.installed_at and self._reaches(repository) else public
         if owner is self.account or owner.members.get(self.account.login) == "admin":
             return "admin"
         roles = [public, repository.collaborators.get(self.account.login)]
@@ -117,9 +132,10 @@ class Actor:
         if self.token is not None and self.token.scopes is not None:
             is_admin = need.permission == "administration"
             return ApiError(403, "Must have admin rights to Repository.") if is_admin else not_found()
+        what = "integration" if self.token is not None and self.token.installed_at else "personal access token"
         return ApiError(
             403,
-            "Resource not accessible by personal access token",
+            f"Resource not accessible by {what}",
             headers={"x-accepted-github-permissions": str(need)},
         )
 
@@ -138,7 +154,10 @@ def authenticate(state: State, request: Request) -> Actor:
     header = request.headers.get("authorization", "")
     if not header:
         return Actor(None, None)
-    token = state.tokens.get(_token_in(header))
+    value = _token_in(header)
+    if is_signature(value):
+        return Actor(None, None, signed_by(state.apps, value))
+    token = state.tokens.get(value)
     if token is None or (token.expires_at is not None and token.expires_at <= state.clock.now()):
         raise ApiError(401, "Bad credentials")
     return Actor(state.account(token.owner), token)

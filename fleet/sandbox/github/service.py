@@ -10,7 +10,12 @@ from email.utils import formatdate
 from itertools import chain, count
 
 from fleet.sandbox.github import githttp, graphql
+from fleet.sandbox.github.actions.attempt import Runner
 from fleet.sandbox.github.actions.engine import Actions
+from fleet.sandbox.github.actions.logins import LOGINS
+from fleet.sandbox.github.actions.machine import Action, Services
+from fleet.sandbox.github.actions.oidc import Issuer
+from fleet.sandbox.github.actions.run2docker import ACTIONS
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.errors import ApiError, not_found, unsupported
 from fleet.sandbox.github.limits import Limits, Meter, Resource
@@ -18,6 +23,8 @@ from fleet.sandbox.github.model import Repository
 from fleet.sandbox.github.rest import (
     accounts,
     actions,
+    apps,
+    branches,
     checks,
     contents,
     gitdata,
@@ -33,7 +40,7 @@ from fleet.sandbox.github.state import State
 from fleet.sandbox.http import WRITES, Request, Response
 from fleet.sandbox.push import Registries
 
-_PARTS = (accounts, repositories, refs, gitdata, rules, checks, contents, secrets, actions, pulls)
+_PARTS = (accounts, apps, repositories, refs, branches, gitdata, rules, checks, contents, secrets, actions, pulls)
 _REPOSITORY = re.compile(r"/repos/([^/]+)/([^/]+)(/.*)?")
 _BY_ID = re.compile(r"/repositories/(\d+)(/.*)?")
 _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
@@ -43,9 +50,18 @@ _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
 class GitHub:
     """Answers GitHub's REST and GraphQL requests, and git's own over HTTP."""
 
-    def __init__(self, state: State, limits: Limits, registries: Registries) -> None:
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        registries: Registries,
+        services: Mapping[str, str] | None = None,
+        actions: Mapping[str, Action] | None = None,
+    ) -> None:
         self.state = state
-        self.actions = Actions(state, registries)
+        self.issuer = Issuer(state.clock)
+        known = {**ACTIONS, **LOGINS, **(actions or {})}
+        self.actions = Actions(Runner(state, self.issuer, Services(registries, services or {}), known))
         self.meter = Meter(state.clock, limits)
         self._routes = [(route.pattern(), route) for route in chain.from_iterable(part.ROUTES for part in _PARTS)]
         self._request_ids = count(1)
@@ -57,6 +73,9 @@ class GitHub:
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
+        published = self.issuer.handle(request) if request.method == "GET" else None
+        if published is not None:
+            return published
         with self.state.lock:
             response = githttp.handle(self.state, request) if githttp.is_git(request) else self._handle(request)
             self.actions.wake()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from fleet.sandbox.github import gitstore
+from fleet.sandbox.github.apps import TOKEN_LIFETIME, App, Installation
 from fleet.sandbox.github.clock import Clock, Veil
 from fleet.sandbox.github.gitstore import GitStore
 from fleet.sandbox.github.model import EVERYTHING, Account, Level, Pending, Push, Repository, Settings, Token
@@ -29,6 +30,8 @@ class State:
         self.store = GitStore(folder)
         self.accounts: dict[str, Account] = {}
         self.tokens: dict[str, Token] = {}
+        self.apps: dict[str, App] = {}
+        self.installations: dict[int, Installation] = {}
         self.repositories: dict[int, Repository] = {}
         self.events: list[Push | PullEvent] = []
         self.queued: list[Run] = []
@@ -58,7 +61,7 @@ class State:
             account.members[self.account(admin).login] = "admin"
         return account
 
-    def _add_account(self, login: str, kind: Literal["User", "Organization"], name: str) -> Account:
+    def _add_account(self, login: str, kind: Literal["User", "Organization", "Bot"], name: str) -> Account:
         with self.lock:
             account = Account(self.next_id(), login, kind, self.clock.now(), name)
             self.accounts[login.lower()] = account
@@ -91,6 +94,40 @@ class State:
             self.tokens[value] = token
         return value
 
+    def create_app(self, slug: str, public_key: bytes) -> App:
+        """Add a GitHub App, known by its number and its client ID; `public_key` is in PEM."""
+        bot = self._add_account(f"{slug}[bot]", "Bot", "")
+        app = App(self.next_id(), f"Iv23{secrets.token_hex(8)}", slug, public_key, bot)
+        self.apps |= {str(app.id): app, app.client_id: app}
+        return app
+
+    def install(
+        self,
+        app: App,
+        login: str,
+        rights: Mapping[str, Level] | None = None,
+        repositories: Iterable[str] | None = None,
+    ) -> Installation:
+        """Install an App at an account: with every right, in all repositories, unless less is said."""
+        granted = EVERYTHING if rights is None else {"metadata": "read", **rights}
+        chosen = None if repositories is None else frozenset(name.lower() for name in repositories)
+        made = Installation(self.next_id(), app, self.account(login), granted, chosen, self.clock.now())
+        self.installations[made.id] = made
+        return made
+
+    def create_installation_token(self, at: Installation) -> Token:
+        """Issue a token for an installation; it ends after an hour of the sandbox's clock."""
+        token = Token(
+            f"ghs_{secrets.token_hex(18)}",
+            at.app.bot.login,
+            at.rights,
+            repositories=at.repositories,
+            expires_at=self.clock.now() + TOKEN_LIFETIME,
+            installed_at=at.account,
+        )
+        self.tokens[token.value] = token
+        return token
+
     # --- repositories
 
     def create_repository(
@@ -110,10 +147,11 @@ class State:
     def add_repository(self, owner: Account, name: str) -> Repository:
         """Add an empty repository; its name must be free."""
         now, number = self.clock.now(), self.next_id()
-        bare = self.store.create(str(number), "main")
-        repository = Repository(number, owner, name, bare, now, now, now)
+        bare = self.store.create(str(number), owner.default_branch)
+        repository = Repository(number, owner, name, bare, now, now, now, default_branch=owner.default_branch)
         repository.veil = Veil(self.settings.repository_lag, self.clock)
-        repository.allowed_actions = owner.allowed_actions
+        repository.actions_enabled = owner.enabled_repositories == "all"
+        repository.allowed_actions, repository.allowed_patterns = owner.allowed_actions, owner.allowed_patterns
         self.repositories[number] = repository
         self._names[repository.full_name.lower()] = number
         return repository

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.model import Account, Repository
+from fleet.sandbox.github.model import VISIBILITIES, Account, Repository
 from fleet.sandbox.github.rights import Actor
 
 _REPOSITORY_LINKS = {
@@ -144,12 +144,16 @@ def organization(base: str, shown: Account) -> dict[str, Any]:
     }
 
 
-def full_organization(base: str, shown: Account, public_repositories: int, *, is_member: bool) -> dict[str, Any]:
-    """An organisation's own page; its members see its rules too."""
+def full_organization(
+    base: str, shown: Account, public_repositories: int, *, is_member: bool, private_repositories: int | None = None
+) -> dict[str, Any]:
+    """An organisation's own page; its members see its rules too, its owners how much room its plan has."""
+    plan: dict[str, Any] = {"name": "free", "space": 976562499, "private_repos": shown.private_repositories}
+    bought = {} if private_repositories is None else {"plan": plan, "owned_private_repos": private_repositories}
     rules = {
-        "members_can_create_repositories": True,
+        "members_can_create_repositories": any(map(shown.members_can_create, VISIBILITIES)),
         "members_can_create_public_repositories": shown.members_can_create_public,
-        "members_can_create_private_repositories": True,
+        "members_can_create_private_repositories": shown.members_can_create_private,
         "default_repository_permission": shown.base_permission,
     }
     return {
@@ -166,6 +170,7 @@ def full_organization(base: str, shown: Account, public_repositories: int, *, is
         "updated_at": stamp(shown.created_at),
         "archived_at": None,
         **(rules if is_member else {}),
+        **bought,
     }
 
 

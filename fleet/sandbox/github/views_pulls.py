@@ -23,6 +23,15 @@ def _branch(base: str, repository: Repository, name: str, sha: str, actor: Actor
     }
 
 
+def _head(base: str, repository: Repository, shown: Pull, actor: Actor) -> dict[str, Any]:
+    """A fork's repository is not shown, as on GitHub when it was deleted since."""
+    found = _branch(base, repository, shown.head, shown.head_sha, actor)
+    if shown.from_fork:
+        author = shown.author
+        found |= {"label": f"{author.login}:{shown.head}", "user": views.account(base, author), "repo": None}
+    return found
+
+
 def pull(base: str, repository: Repository, shown: Pull, actor: Actor) -> dict[str, Any]:
     """A pull request in a list."""
     root, page = views.repository_url(base, repository), f"{base}/{repository.full_name}/pull/{shown.number}"
@@ -60,7 +69,7 @@ def pull(base: str, repository: Repository, shown: Pull, actor: Actor) -> dict[s
         "assignees": [],
         "requested_reviewers": [],
         "requested_teams": [],
-        "head": _branch(base, repository, shown.head, shown.head_sha, actor),
+        "head": _head(base, repository, shown, actor),
         "base": _branch(base, repository, shown.base, shown.base_sha, actor),
         "_links": {
             "self": {"href": url},

@@ -22,6 +22,9 @@ from fleet.sandbox.store import replace_text
 START = 60.0
 """Seconds that a hub may take until it answers; it takes about four."""
 
+TRIES = 3
+"""A port that was free may be taken by the time that the hub wants it."""
+
 STOP = 15.0
 """Seconds that a hub and its users' servers may take to end before they are killed."""
 
@@ -119,7 +122,7 @@ class SandboxHub:
         headers = {"authorization": f"token {self.running.proxy_token}"}
         with httpx.Client(trust_env=False, headers=headers) as client:
             while time.monotonic() < ends and all(process.poll() is None for process in self._processes):
-                with suppress(httpx.TransportError):
+                with suppress(httpx.HTTPError):  # of another program's, where the port was taken in between
                     if "/" in client.get(routes).raise_for_status().json():
                         return
                 time.sleep(0.05)
@@ -137,6 +140,13 @@ def serve_hub(folder: Path, settings: HubSettings, cache: Path | None = None) ->
     proxy = proxy_command((cache or Path(os.environ.get("FLEET_CACHE") or ".cache")).absolute())
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(TRIES - 1):
+        with suppress(RuntimeError):
+            return _start(folder, settings, proxy)
+    return _start(folder, settings, proxy)
+
+
+def _start(folder: Path, settings: HubSettings, proxy: list[str]) -> SandboxHub:
     ports = _free_ports(4)
     running = Running(
         settings=settings,

@@ -31,10 +31,13 @@ class Registry:
         """What has been pushed."""
         return {name for name in self.manifests if ":" not in name}
 
+    def configuration(self, tag: str) -> bytes:
+        """A pushed image's configuration."""
+        return self.blobs[json.loads(self.manifests[tag])["config"]["digest"]]
+
     def labels(self, tag: str) -> dict[str, str]:
         """The labels of a pushed image."""
-        manifest = json.loads(self.manifests[tag])
-        labels: dict[str, str] = json.loads(self.blobs[manifest["config"]["digest"]])["config"]["Labels"]
+        labels: dict[str, str] = json.loads(self.configuration(tag))["config"]["Labels"]
         return labels
 
     def files(self, tag: str) -> dict[str, bytes]:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
 from fleet.sandbox.github.actions import runs
-from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand, holds
-from fleet.sandbox.github.actions.run2docker import ACTIONS, Machine, StepFailed
-from fleet.sandbox.github.actions.workflow import Job, Step, Workflow, parse
-from fleet.sandbox.github.clock import stamp
+from fleet.sandbox.github.actions.attempt import Attempt, Runner, github_context
+from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand
+from fleet.sandbox.github.actions.workflow import Workflow, parse
 from fleet.sandbox.github.model import Push
-from fleet.sandbox.github.model_actions import JobRun, Run, StepRun
-from fleet.sandbox.github.objects import read_commit, walk
-from fleet.sandbox.github.state import State
-from fleet.sandbox.push import Registries
+from fleet.sandbox.github.model_actions import Run
 
 _AT_ONCE = 2
 
@@ -23,9 +17,9 @@ _AT_ONCE = 2
 class Actions:
     """The runners: `hold` keeps runs queued, `release` lets them go, `wait` returns when none is left."""
 
-    def __init__(self, state: State, registries: Registries) -> None:
-        self._state = state
-        self._registries = registries
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._state = runner.state
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="actions")
         self._running: set[Future[None]] = set()
         self._held = False
@@ -95,7 +89,7 @@ class Actions:
             run.status, run.updated_at = "in_progress", self._state.clock.now()
             workflow = self._workflow(run)
             if behaviour == "run":
-                attempt = _Attempt(self._state, run, workflow, self._machine(run))
+                attempt = Attempt(self._runner, run, workflow)
             else:
                 self._pretend(run, behaviour)
                 return
@@ -116,158 +110,3 @@ class Actions:
         conclusions = {"fail": "failure", "cancel": "cancelled", "green": "success"}
         if behaviour in conclusions:
             runs.finish(self._state, run, conclusions[behaviour])
-
-    def _machine(self, run: Run) -> Machine:
-        store, files = self._state.store, {}
-        for path, entry in walk(store, read_commit(store, run.trigger.sha).tree):
-            found = store.read(entry.oid) if entry.kind == "blob" else None
-            if found is not None:
-                files[path] = found.data
-        repository = run.repository.full_name
-        token = self._state.create_token(run.trigger.actor.login, {"contents": "read"}, repositories=[repository])
-        return Machine(
-            files,
-            repository,
-            run.trigger.actor.login,
-            run.trigger.ref,
-            run.trigger.sha,
-            token,
-            stamp(self._state.clock.now()),
-            self._registries,
-        )
-
-
-class _Attempt:
-    """One attempt at one run. The lock is held to note what happens, never while a step works."""
-
-    def __init__(self, state: State, run: Run, workflow: Workflow, machine: Machine) -> None:
-        self._state, self._run, self._workflow, self._machine = state, run, workflow, machine
-        self._number = run.attempt
-        repository = run.repository
-        self._contexts: Mapping[str, Mapping[str, Any]] = {
-            "github": {**github_context(run), "token": machine.token},
-            "secrets": {secret.name: secret.value for secret in repository.secrets.values()}
-            | {"GITHUB_TOKEN": machine.token},
-            "vars": {variable.name: variable.value for variable in repository.variables.values()},
-            "inputs": dict(run.trigger.inputs),
-        }
-
-    def execute(self) -> None:
-        """Run all jobs, one after the other, those first that others need."""
-        conclusions: dict[str, str] = {}
-        try:
-            for job in _in_order(self._workflow.jobs):
-                noted = next(one for one in self._run.jobs if one.job == job.id)
-                conclusions[job.id] = self._job(job, noted, [conclusions[one] for one in job.needs])
-        except (ExpressionError, StepFailed) as error:
-            self._finish("failure", str(error))
-            return
-        finally:
-            self._state.tokens.pop(self._machine.token, None)
-        self._finish("failure" if "failure" in conclusions.values() else "success")
-
-    def _finish(self, conclusion: str, message: str = "") -> None:
-        with self._state.lock:
-            if not self._stopped:
-                runs.finish(self._state, self._run, conclusion, message)
-
-    @property
-    def _stopped(self) -> bool:
-        """Whether the run was cancelled meanwhile, or even started again."""
-        return self._run.status == "completed" or self._run.attempt != self._number
-
-    def _job(self, job: Job, noted: JobRun, needed: list[str]) -> str:
-        ready = all(one == "success" for one in needed)
-        if not holds(job.condition, Contexts(self._contexts, ready)):
-            self._end(noted, "skipped")
-            return "skipped"
-        self._start(noted)
-        env = self._expanded({**self._workflow.env, **job.env}, {})
-        outputs: dict[str, Mapping[str, Any]] = {}
-        conclusion = "success"
-        for step, step_run in zip(job.steps, noted.steps, strict=True):
-            with self._state.lock:
-                if self._stopped:
-                    return "cancelled"
-            contexts = Contexts({**self._contexts, "env": env, "steps": outputs}, conclusion == "success")
-            if self._step(step, step_run, contexts, outputs) == "failure" and not step.continue_on_error:
-                conclusion = "failure"
-        self._end(noted, conclusion)
-        return conclusion
-
-    def _expanded(self, texts: Mapping[str, str], more: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        contexts = Contexts({**self._contexts, **more})
-        return {name: expand(text, contexts) for name, text in texts.items()}
-
-    def _step(self, step: Step, noted: StepRun, contexts: Contexts, outputs: dict[str, Mapping[str, Any]]) -> str:
-        message, conclusion = "", "success"
-        try:
-            if not holds(step.condition, contexts):
-                self._end(noted, "skipped")
-                return "skipped"
-            self._start(noted)
-            produced = self._act(step, contexts)
-            if step.id:
-                outputs[step.id] = {"outputs": produced}
-        except (StepFailed, ExpressionError) as error:
-            message, conclusion = str(error), "failure"
-        self._end(noted, conclusion, message)
-        return conclusion
-
-    def _act(self, step: Step, contexts: Contexts) -> Mapping[str, str]:
-        env = {**contexts.values["env"], **{name: expand(text, contexts) for name, text in step.env.items()}}
-        inner = Contexts({**contexts.values, "env": env}, contexts.succeeded)
-        inputs = {name: expand(text, inner) for name, text in step.inputs.items()}
-        action = ACTIONS.get(step.uses.partition("@")[0])
-        if action is None or "@" not in step.uses:
-            raise StepFailed(f"the sandbox does not know how to run {step.uses or 'a shell'} (step {step.name!r})")
-        return action(self._machine, inputs)
-
-    def _start(self, part: JobRun | StepRun) -> None:
-        with self._state.lock:
-            part.status, part.started_at = "in_progress", self._state.clock.now()
-
-    def _end(self, part: JobRun | StepRun, conclusion: str, message: str = "") -> None:
-        with self._state.lock:
-            if self._stopped:
-                return
-            now = self._state.clock.now()
-            part.status, part.conclusion, part.completed_at = "completed", conclusion, now
-            part.started_at = part.started_at or now
-            if isinstance(part, StepRun):
-                part.message = message
-
-
-def github_context(run: Run) -> Mapping[str, Any]:
-    """What the context `github` holds of a run, without its token."""
-    trigger, repository = run.trigger, run.repository
-    _, kind, name = trigger.ref.split("/", 2)
-    return {
-        "actor": trigger.actor.login,
-        "event_name": trigger.event,
-        "head_ref": trigger.head_branch,
-        "ref": trigger.ref,
-        "ref_name": name,
-        "ref_type": "tag" if kind == "tags" else "branch",
-        "repository": repository.full_name,
-        "repository_owner": repository.owner.login,
-        "run_attempt": str(run.attempt),
-        "run_id": str(run.id),
-        "run_number": str(run.number),
-        "sha": trigger.sha,
-        "workflow": run.name,
-    }
-
-
-def _in_order(jobs: tuple[Job, ...]) -> list[Job]:
-    """Jobs so that what is needed comes first; raises StepFailed for a need that cannot be met."""
-    ordered: list[Job] = []
-    waiting = list(jobs)
-    while waiting:
-        done = {job.id for job in ordered}
-        ready = [job for job in waiting if done.issuperset(job.needs)]
-        if not ready:
-            raise StepFailed(f"the job {waiting[0].id!r} needs a job that never runs")
-        ordered += ready
-        waiting = [job for job in waiting if job not in ready]
-    return ordered

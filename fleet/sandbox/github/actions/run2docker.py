@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from fleet.sandbox.github.actions.machine import Action, Machine, StepFailed, check_inputs
 from fleet.sandbox.push import Image, Login, Pusher, PushRefused, Registries, build
 
 _CHECKOUT_INPUTS = {"persist-credentials", "fetch-depth", "token"}
@@ -36,31 +37,9 @@ _REFERENCE = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*:[\w][\w.-
 DOCKER_HUB = "docker.io"
 
 
-class StepFailed(Exception):
-    """A step ends red; the text says why and holds no secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a job's steps run on: the commit's files, GitHub's variables, and the way to registries.
-
-    `workspace` is empty until a checkout fills it.
-    """
-
-    files: Mapping[str, bytes]
-    repository: str
-    actor: str
-    ref: str
-    sha: str
-    token: str = field(repr=False)
-    now: str
-    registries: Registries
-    workspace: dict[str, bytes] = field(default_factory=dict)
-
-
 def checkout(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str]:
     """Fill the workspace. Unless told otherwise, the job's token stays in git's configuration, as it really does."""
-    _known(inputs, _CHECKOUT_INPUTS, "actions/checkout")
+    check_inputs(inputs, _CHECKOUT_INPUTS, "actions/checkout")
     machine.workspace.update(machine.files)
     if inputs.get("persist-credentials", "true") != "false":
         secret = base64.b64encode(f"x-access-token:{machine.token}".encode()).decode()
@@ -72,7 +51,7 @@ def checkout(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str]:
 def repo2docker(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str]:
     """Build the image and push it; the outputs are the action's own. Raises StepFailed."""
     given = {name.upper(): value for name, value in inputs.items()}
-    _known(given, _BUILD_INPUTS, "jupyterhub/repo2docker-action")
+    check_inputs(given, _BUILD_INPUTS, "jupyterhub/repo2docker-action")
     no_push = given.get("NO_PUSH") or "false"
     if no_push not in ("true", "false"):
         raise StepFailed(f"Error: invalid value for NO_PUSH: {no_push}. Valid values are true or false.")
@@ -87,7 +66,7 @@ def repo2docker(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str
     image = _build(machine, given)
     if no_push == "false":
         try:
-            _push(machine.registries, _Target(host or DOCKER_HUB, name, tags), image, login, given)
+            _push(machine.services.registries, _Target(host or DOCKER_HUB, name, tags), image, login, given)
         except PushRefused as refused:
             raise StepFailed(str(refused)) from None
     full = f"{host}/{name}" if host else name
@@ -96,12 +75,6 @@ def repo2docker(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str
         "IMAGE_SHA_TAG": tags[0],
         "PUSH_STATUS": "true" if no_push == "false" else "false",
     }
-
-
-def _known(inputs: Mapping[str, str], known: set[str], action: str) -> None:
-    for name in inputs:
-        if name not in known:
-            raise StepFailed(f"the sandbox does not know the input {name!r} of {action}")
 
 
 def _image_name(machine: Machine, given: Mapping[str, str]) -> str:
@@ -145,5 +118,5 @@ def _push(registries: Registries, target: _Target, image: Image, login: Login | 
                 raise StepFailed("Could not pull docker image. Make sure this image is public before proceeding.")
 
 
-ACTIONS = {"actions/checkout": checkout, "jupyterhub/repo2docker-action": repo2docker}
+ACTIONS: Mapping[str, Action] = {"actions/checkout": checkout, "jupyterhub/repo2docker-action": repo2docker}
 """The actions that the sandbox carries out, by name without version."""

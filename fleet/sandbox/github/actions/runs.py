@@ -50,7 +50,7 @@ def on_push(state: State, push: Push) -> None:
     changed = None if old is None else _changed(state, old, push.new)
     _start_all(state, push.repository, trigger, lambda workflow: workflow.takes_push(push.ref, changed))
     for pull in push.repository.pulls.values():
-        if pull.state == "open" and push.ref == f"refs/heads/{pull.head}":
+        if pull.state == "open" and not pull.from_fork and push.ref == f"refs/heads/{pull.head}":
             pull.head_sha = push.new
             on_pull(state, PullEvent(push.repository, pull, "synchronize", push.actor))
 
@@ -62,7 +62,16 @@ def on_pull(state: State, event: PullEvent) -> None:
     if merge is None:
         return
     ref = f"refs/pull/{pull.number}/merge"
-    trigger = Trigger("pull_request", ref, pull.head_sha, merge, event.actor, head_branch=pull.head)
+    trigger = Trigger(
+        "pull_request",
+        ref,
+        pull.head_sha,
+        merge,
+        event.actor,
+        head_branch=pull.head,
+        base_branch=pull.base,
+        from_fork=pull.from_fork,
+    )
     base = read_commit(state.store, repository.refs[f"refs/heads/{pull.base}"]).tree
     changed = _changed(state, base, merge)
     _start_all(state, repository, trigger, lambda one: one.takes_pull(pull.base, event.action, changed))

@@ -1,6 +1,6 @@
 """Workflow files, read strictly: what the sandbox does not know is an error, never ignored.
 
-`permissions`, `runs-on` and `timeout-minutes` are taken and change nothing here.
+`runs-on` and `timeout-minutes` are taken and change nothing here.
 
 https://docs.github.com/actions/reference/workflow-syntax-for-github-actions
 """
@@ -21,6 +21,10 @@ _WORKFLOW = {"name", "run-name", "on", "permissions", "env", "concurrency", "job
 _JOB = {"name", "needs", "if", "runs-on", "permissions", "env", "timeout-minutes", "steps"}
 _STEP = {"id", "if", "name", "uses", "run", "with", "env", "shell", "continue-on-error", "timeout-minutes"}
 _FILTERS = {"branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"}
+_PERMISSIONS = {
+    *("actions", "attestations", "checks", "contents", "deployments", "discussions", "id-token", "issues", "models"),
+    *("packages", "pages", "pull-requests", "security-events", "statuses"),
+}
 _EVENTS = {"push", "pull_request", "workflow_dispatch"}
 _UNKNOWN_GLOB = re.compile(r"[\[\]+]")
 
@@ -52,6 +56,7 @@ class Job:
     runs_on: tuple[str, ...]
     needs: tuple[str, ...]
     condition: str
+    permissions: Mapping[str, str] | None
     env: Mapping[str, str]
     steps: tuple[Step, ...]
 
@@ -67,6 +72,7 @@ class Workflow:
     path: str
     on: Mapping[str, Mapping[str, Sequence[str]]]
     inputs: Mapping[str, str]
+    permissions: Mapping[str, str] | None
     env: Mapping[str, str]
     group: str
     jobs: tuple[Job, ...]
@@ -155,7 +161,20 @@ def parse(path: str, data: bytes) -> Workflow:
     defaults = {name: text(_mapping(one or {}, name).get("default", "")) for name, one in inputs.items()}
     name = text(fields.get("name", path))
     group = _group(fields.get("concurrency"))
-    return Workflow(name, path, events, defaults, _texts(fields.get("env"), "env"), group, jobs)
+    permissions = _permissions(fields, "permissions")
+    return Workflow(name, path, events, defaults, permissions, _texts(fields.get("env"), "env"), group, jobs)
+
+
+def _permissions(fields: Mapping[str, Any], where: str) -> Mapping[str, str] | None:
+    """What is granted; None where nothing is said, which is not the same as nothing."""
+    if "permissions" not in fields:
+        return None
+    given = _texts(fields["permissions"], where)
+    _known(given, _PERMISSIONS, where)
+    for name, access in given.items():
+        if access not in ("none", "write") and (access != "read" or name == "id-token"):
+            raise WorkflowError(f"{where}.{name} is {access!r}, which is no access to it")
+    return given
 
 
 def _group(given: Any) -> str:
@@ -197,6 +216,7 @@ def _job(job_id: str, given: Any) -> Job:
         tuple(_list(fields["runs-on"])),
         tuple(_list(fields.get("needs", []))),
         text(fields.get("if", "")),
+        _permissions(fields, f"{where}.permissions"),
         _texts(fields.get("env"), where),
         tuple(_step(step, f"{where}.steps[{number}]") for number, step in enumerate(fields["steps"])),
     )

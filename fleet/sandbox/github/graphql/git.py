@@ -10,6 +10,7 @@ from graphql import GraphQLResolveInfo
 from fleet.sandbox.github import views, views_actions
 from fleet.sandbox.github.actions import runs
 from fleet.sandbox.github.clock import stamp
+from fleet.sandbox.github.gitstore import blame
 from fleet.sandbox.github.graphql.values import Context, GitObject, page
 from fleet.sandbox.github.model import Account
 from fleet.sandbox.github.model_actions import Run
@@ -127,6 +128,18 @@ def _body(one: GitObject, info: Info) -> str:
     return _commit(one, info).message.partition("\n")[2].strip("\n")
 
 
+def _blame(one: GitObject, info: Info, path: str) -> dict[str, Any]:
+    """Real git's answer, line by line; GitHub joins the lines of one commit that follow each other."""
+    ranges: list[dict[str, Any]] = []
+    for number, oid in enumerate(blame(one.repository.bare, one.oid, path), 1):
+        if ranges and ranges[-1]["commit"].oid == oid:
+            ranges[-1]["endingLine"] = number
+        else:
+            commit = GitObject(one.repository, oid, "commit")
+            ranges.append({"startingLine": number, "endingLine": number, "age": 1, "commit": commit})
+    return {"ranges": ranges}
+
+
 # --- runs
 
 
@@ -202,6 +215,7 @@ _COMMIT: dict[str, Callable[..., Any]] = {
     "committer": lambda one, info: _actor(info.context.state, _commit(one, info).committer),
     "tree": lambda one, info: GitObject(one.repository, _commit(one, info).tree, "tree"),
     "file": _file,
+    "blame": _blame,
     "parents": _parents,
     "history": _history,
     "checkSuites": _check_suites,

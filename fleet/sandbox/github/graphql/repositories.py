@@ -143,6 +143,10 @@ def _protection(ref: Ref, _: Info) -> dict[str, Any] | None:
         "requiredApprovingReviewCount": found.required_reviews or None,
         "requiresStatusChecks": bool(found.required_checks),
         "requiredStatusCheckContexts": list(found.required_checks),
+        "lockBranch": False,
+        "bypassPullRequestAllowances": lambda _info, first=None, after=None: page(
+            "bypassPullRequestAllowances", lambda: (), first, after
+        ),
     }
 
 

@@ -10,7 +10,7 @@ from graphql import GraphQLResolveInfo
 from fleet.sandbox.github import views
 from fleet.sandbox.github.clock import from_seconds, stamp
 from fleet.sandbox.github.graphql.values import Context, page, refused
-from fleet.sandbox.github.model import Account, Repository
+from fleet.sandbox.github.model import VISIBILITIES, Account, Repository
 
 Info = GraphQLResolveInfo[Context]
 
@@ -58,6 +58,16 @@ def _repositories(owner: Account, info: Info, first: int | None = None, after: s
     return page("repositories", lambda: shown, first, after)
 
 
+def _role(organization: Account, info: Info) -> str | None:
+    account = info.context.actor.account
+    return organization.members.get(account.login) if account else None
+
+
+def may_create(role: str | None, organization: Account) -> bool:
+    """Whether somebody with this role may create repositories of some visibility."""
+    return role == "admin" or (role == "member" and any(organization.members_can_create(one) for one in VISIBILITIES))
+
+
 _ACCOUNT: dict[str, Callable[..., Any]] = {
     "id": lambda one, _: views.account_node(one),
     "databaseId": lambda one, _: one.id,
@@ -74,5 +84,10 @@ RESOLVERS: dict[str, dict[str, Callable[..., Any]]] = {
         "rateLimit": _rate_limit,
     },
     "User": _ACCOUNT,
-    "Organization": {**_ACCOUNT, "repositories": _repositories},
+    "Organization": {
+        **_ACCOUNT,
+        "viewerCanAdminister": lambda one, info: _role(one, info) == "admin",
+        "viewerCanCreateRepositories": lambda one, info: may_create(_role(one, info), one),
+        "repositories": _repositories,
+    },
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fleet.sandbox.github import views
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.errors import not_found
+from fleet.sandbox.github.errors import ApiError, not_found
 from fleet.sandbox.github.model import Account
 from fleet.sandbox.github.rights import Need
 from fleet.sandbox.http import Response
@@ -67,17 +67,26 @@ def get_organization(call: Call) -> Response:
     me = call.actor.account
     is_member = me is not None and me.login in organization.members
     public = _public(call, organization)
-    return Response.of_json(views.full_organization(call.base, organization, public, is_member=is_member))
+    is_owner = call.actor.administers(organization)
+    held = sum(one.private for one in call.state.owned_by(organization)) if is_owner else None
+    document = views.full_organization(call.base, organization, public, is_member=is_member, private_repositories=held)
+    return Response.of_json(document)
+
+
+def _administered(call: Call) -> Account:
+    """The organisation that the path names, for its owners only."""
+    organization = account_named(call, call.params["org"], "Organization")
+    need = Need("organization_administration", "read")
+    if not call.actor.administers(organization):
+        raise not_found()
+    if not call.actor.has(need):
+        raise call.actor.refusal(need)
+    return organization
 
 
 def get_organization_actions(call: Call) -> Response:
     """GET /orgs/{org}/actions/permissions"""
-    organization = account_named(call, call.params["org"], "Organization")
-    me, need = call.actor.require_account(), Need("organization_administration", "read")
-    if organization.members.get(me.login) != "admin":
-        raise not_found()
-    if not call.actor.has(need):
-        raise call.actor.refusal(need)
+    organization = _administered(call)
     return Response.of_json(
         {
             "enabled_repositories": organization.enabled_repositories,
@@ -87,10 +96,20 @@ def get_organization_actions(call: Call) -> Response:
     )
 
 
+def get_organization_selected_actions(call: Call) -> Response:
+    """GET /orgs/{org}/actions/permissions/selected-actions"""
+    organization = _administered(call)
+    if organization.allowed_actions != "selected":
+        raise ApiError(409, "Conflict")
+    patterns = list(organization.allowed_patterns)
+    return Response.of_json({"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": patterns})
+
+
 ROUTES = (
     Route("GET", "/user", get_me),
     Route("GET", "/user/orgs", list_my_organizations),
     Route("GET", "/users/{login}", get_user),
     Route("GET", "/orgs/{org}", get_organization),
     Route("GET", "/orgs/{org}/actions/permissions", get_organization_actions),
+    Route("GET", "/orgs/{org}/actions/permissions/selected-actions", get_organization_selected_actions),
 )

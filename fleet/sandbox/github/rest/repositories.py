@@ -13,7 +13,7 @@ from typing import Any
 from fleet.sandbox.github import gitstore, views
 from fleet.sandbox.github.call import Call, Fields, Route, no_content
 from fleet.sandbox.github.errors import ApiError, invalid, not_found, unsupported
-from fleet.sandbox.github.model import Account, Repository
+from fleet.sandbox.github.model import Account, Repository, Visibility
 from fleet.sandbox.github.objects import read_commit, write_files
 from fleet.sandbox.github.rest.accounts import account_named
 from fleet.sandbox.github.rights import Need
@@ -116,8 +116,9 @@ def _create(call: Call, owner: Account) -> Response:
 
 
 def _may_create(call: Call, owner: Account) -> None:
-    me = call.actor.require_account()
-    if owner is not me and me.login not in owner.members:
+    me, token = call.actor.require_account(), call.actor.token
+    is_installed = token is not None and token.installed_at is owner and owner.kind == "Organization"
+    if owner is not me and me.login not in owner.members and not is_installed:
         raise not_found() if owner.kind == "User" else ApiError(403, "You need to be a member of the organization.")
     if not call.actor.has(_ADMINISTRATION):
         raise call.actor.refusal(_ADMINISTRATION)
@@ -129,10 +130,17 @@ def _free_name(call: Call, owner: Account, name: str, *, private: bool) -> str:
         raise _failed("name", "name is too long (maximum is 100 characters)")
     if not call.state.name_is_free(owner, name):
         raise _failed("name", "name already exists on this account")
-    is_admin = owner.members.get(call.actor.require_account().login) == "admin"
-    if not private and owner.kind == "Organization" and not owner.members_can_create_public and not is_admin:
-        raise _failed("visibility", "Visibility can't be public. Please contact an admin or owner.")
+    _check_visibility(call, owner, "private" if private else "public")
     return name
+
+
+def _check_visibility(call: Call, owner: Account, visibility: Visibility) -> None:
+    is_admin = owner.members.get(call.actor.require_account().login) == "admin"
+    if owner.kind == "Organization" and not owner.members_can_create(visibility) and not is_admin:
+        raise _failed("visibility", f"Visibility can't be {visibility}. Please contact an admin or owner.")
+    held = sum(one.private for one in call.state.owned_by(owner))
+    if visibility == "private" and held >= owner.private_repositories:
+        raise _failed("visibility", "Upgrade to create more private repositories.")
 
 
 def _failed(field: str, message: str) -> ApiError:
@@ -228,7 +236,8 @@ def generate(call: Call) -> Response:
     repository = call.state.add_repository(owner, _free_name(call, owner, fields["name"], private=private))
     _assign(call, repository, {"description": fields.get("description"), "private": private})
     _give_to(call, repository)
-    repository.template = template
+    repository.template, repository.default_branch = template, template.default_branch
+    gitstore.set_head(repository.bare, template.default_branch)
     tree = read_commit(call.state.store, template.head).tree
     call.state.generate(repository, tree, call.actor.require_account())
     return _shown(call, repository, 201)

@@ -47,6 +47,7 @@ def _shown(call: Call, ruleset: Ruleset, *, whole: bool = True) -> dict[str, Any
         document["conditions"] = {"ref_name": {"include": list(ruleset.include), "exclude": list(ruleset.exclude)}}
         document["rules"] = [dict(rule) for rule in ruleset.rules]
         document["bypass_actors"] = []
+        document["current_user_can_bypass"] = "never"
     return document
 
 
@@ -66,6 +67,7 @@ def _ruleset(call: Call) -> Ruleset:
 
 def get_ruleset(call: Call) -> Response:
     """GET /repos/{owner}/{repo}/rulesets/{id}"""
+    call.query("includes_parents")
     return Response.of_json(_shown(call, _ruleset(call)))
 
 

@@ -1,0 +1,172 @@
+"""What Artifact Registry and the gcr.io hosts have in common: a home for each image, and how its builds log in."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+from fleet.provider import (
+    Address,
+    Change,
+    Context,
+    Credential,
+    Credentials,
+    Home,
+    ImageReference,
+    Issued,
+    Issuer,
+    Limits,
+    OciClient,
+    Registry,
+    RegistryImage,
+    Resource,
+    Reveal,
+    Secret,
+    SecretRef,
+    Spec,
+)
+from fleet_google import keys
+from fleet_google.artifacts import Artifacts
+from fleet_google.iam import Iam
+from fleet_google.login import GoogleLogin
+from fleet_google.logins import PASSWORD, TOKEN_USER, keyless, own, with_key
+from fleet_google.making import make, turn
+from fleet_google.place import ACCOUNT, INSIDE, LOGIN, POOL, PROVIDER, WRITER, Place, group_of
+from fleet_google.reading import read
+from fleet_google.settings import GoogleSettings, OwnLogin
+from fleet_google.specs import (
+    Account,
+    Grant,
+    Pool,
+    PoolProvider,
+    account_id,
+    check_subject,
+    provider_id,
+    source_key,
+)
+
+
+class GoogleRegistry(Registry, Issuer):
+    """Repositories of Artifact Registry, under whatever host they are served."""
+
+    # 60,000 requests a minute and project: https://cloud.google.com/artifact-registry/quotas
+    limits = Limits(at_once=8, attempts=8)
+    issuing: ClassVar[frozenset[str]] = frozenset({ACCOUNT})
+    is_shared: ClassVar[bool] = False
+    """Whether the repository is everybody's, so that it has no owner."""
+
+    def __init__(self, name: str, settings: GoogleSettings, context: Context) -> None:
+        super().__init__(name, settings, context)
+        self._google = settings
+        self._login = GoogleLogin(settings.auth, settings.project, context)
+        self._http = context.http()
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the repositories lie."""
+
+    @cached_property
+    def _place(self) -> Place:
+        artifacts = Artifacts(self._login, self.location, self._google.url)
+        return Place(self._google, self.context.fleet, artifacts, Iam(self._login, self._google.url), self.is_shared)
+
+    def together(self, address: Address) -> str:
+        """A repository and the rights in it are one group, so that it is never unclear whose a right is."""
+        return group_of(address) if address.kind in INSIDE else str(address)
+
+    def cost(self, change: Change) -> int:
+        """About how many requests a change takes."""
+        return {ACCOUNT: 5, WRITER: 3}.get(change.address.kind, 2)
+
+    def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
+        """What stands there: one listing of repositories, and a policy for each repository with rights of ours."""
+        return read(self._place, addresses, self.context.each)
+
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
+        """Make each thing what it is to be; rights come after their repository, and leave before its marker does."""
+        for change in sorted(changes, key=turn):
+            make(self._place, change)
+
+    def reveal(self, ref: SecretRef) -> Secret:
+        """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
+        push = self._google.push
+        if not isinstance(push, OwnLogin) or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+            return super().reveal(ref)
+        login = Credentials(push.username, self.context.secret(push.password))
+        self._client.prove_push(ref.source.name, login)
+        return login.password
+
+    def credentials(self, source: Address) -> Sequence[Credential]:
+        """The keys of a service account, oldest first."""
+        return keys.standing(self._place, source)
+
+    def issue(self, source: Address, stored: str | None) -> Issued:
+        """One more key of a service account; where two are there, the oldest that is not stored makes room."""
+        return keys.issue(self._place, source, stored)
+
+    def prove(self, source: Address, issued: Issued) -> None:
+        """Begin to push with a key, and ask what it may do elsewhere; of a shared repository there is no elsewhere."""
+        keys.prove_push(self._place, source, self._client, issued)
+        if not self._google.shared:
+            keys.prove_no_more(self._place, source, self.context, issued)
+
+    def revoke(self, source: Address, keep: str) -> None:
+        """Delete all keys of a service account but one."""
+        keys.revoke(self._place, source, keep)
+
+    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
+        """The digest of each tag, with what fleet's login may see; one request per tag."""
+        return self._client.digests(references, self.context.each)
+
+    @property
+    def _client(self) -> OciClient:
+        """A client with a token that works now; where it comes from renews it."""
+        url = self._google.url or f"https://{self.host}"
+        return OciClient(url, self._http, Credentials(TOKEN_USER, self._login.token()))
+
+    def _home(self, repository: Resource, path: str, image: RegistryImage) -> Home:
+        """Where an image lives in a repository, with the login that the settings ask for."""
+        name = f"{self.host}/{path}"
+        notes = (f"{self._warning(image)}",) if self._google.shared else ()
+        if isinstance(self._google.push, OwnLogin):
+            return Home(name, (repository,), own(self._google.push, Address(self.name, LOGIN, path)), notes)
+        if self._google.push == "key":
+            place = Address(self.name, ACCOUNT, f"{repository.address.name}/{account_id(image.name)}")
+            account = Resource(place, Account(owner=self.context.fleet), (repository.address,))
+            return Home(name, (repository, account), with_key(place), notes)
+        source = image.source or (self._google.source or "").replace("{image}", image.name)
+        if not source:
+            raise ValueError(
+                "a push without a stored secret is bound to a source repository: give the image a `repository:`, or "
+                f"write `source: OWNER/{{image}}` for {self.name}"
+            )
+        if self._google.project_number is None:
+            raise ValueError(
+                f"Google knows builds that push without a stored secret by the project's number: write it for "
+                f'{self.name}, `project_number: "…"` (`gcloud projects describe {self._google.project}` shows it)'
+            )
+        check_subject(source, image.branch)
+        owner = source.partition("/")[0]
+        federation = self._google.provider or provider_id(owner)
+        pool = Resource(Address(self.name, POOL, self._google.pool), Pool())
+        provider = Resource(
+            Address(self.name, PROVIDER, f"{self._google.pool}/{federation}"),
+            PoolProvider(condition=f"assertion.repository_owner == '{owner}'"),
+            (pool.address,),
+        )
+        made = () if self._google.provider else (pool, provider)
+        writer = Resource(
+            Address(self.name, WRITER, f"{repository.address.name}/{source_key(source, image.branch)}"),
+            Grant(owner=self.context.fleet),
+            (repository.address, *(resource.address for resource in made)),
+        )
+        return Home(name, (*made, repository, writer), keyless(self._google, federation), notes)
+
+    def _warning(self, image: RegistryImage) -> str:
+        return (
+            f"the builds of {image.key} may push to every image in their repository of {self.host}, because it is "
+            'shared; `type: gar` with `repository: "{image}"` keeps them apart'
+        )
