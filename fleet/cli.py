@@ -202,6 +202,11 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     importer = _command(commands, "import", "print a fleet.yaml for an existing configuration", module="import_")
     importer.add_argument("layout", metavar="LAYOUT", choices=["2i2c"], help="how the configuration is laid out: 2i2c")
     importer.add_argument("path", metavar="PATH", help="its folder")
+    unlock = _command(commands, "force-unlock", "take the lease on the state from a run that is dead", "force_unlock")
+    unlock.add_argument("run", metavar="RUN", help="the run that holds it, as the message of exit code 6 names it")
+    _fleet_file(unlock)
+    _flag(unlock, "force", help="do not ask first")
+    _flag(unlock, "no-color", help="no colours")
     sandbox = _command(commands, "sandbox", "services on loopback to try everything out with")
     sandbox.add_argument(
         "action",

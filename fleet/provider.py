@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, StringConstraints
 
+from fleet.branch import Branch, Swap, Swapped
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.gitblob import blob_id
@@ -68,6 +69,7 @@ __all__ = [
     "Address",
     "Answer",
     "Ask",
+    "Branch",
     "Build",
     "Change",
     "CodeHost",
@@ -110,6 +112,8 @@ __all__ = [
     "SiteReference",
     "SourceRepository",
     "Spec",
+    "Swap",
+    "Swapped",
     "Tag",
     "Timeouts",
     "TryAgain",
@@ -547,3 +551,21 @@ class CodeHost(Provider):
 
         `unfinished` holds the git blob ids of the contents that it was writing.
         """
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that holds data, such as fleet's state, in as few requests as may be."""
+        raise ProviderError(f"{self.name} cannot keep data on a branch")
+
+    def swap(self, swap: Swap) -> Swapped:
+        """Make one commit on such a branch, or begin it; raises Conflict when it is not at `expected_head`."""
+        raise ProviderError(f"{self.name} cannot keep data on a branch")
+
+    def repository_at(self, url: str) -> str | None:
+        """The repository that a git remote's URL leads to, as the other methods take it; None for one that lies
+        elsewhere. Pure.
+        """
+        return None
+
+    def origin(self, repository: str) -> str | None:
+        """The URL of the remote `origin` of a checkout on the local disk; None where it has none, or is no checkout."""
+        return None

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.model import Frozen
+
 LARGEST_EVENT = 32 << 20
 """Bytes of an event that are read; GitHub's own limit is 25 MB."""
 
@@ -31,12 +33,24 @@ class PullRequest:
     from_fork: bool
 
 
+class By(Frozen):
+    """On whose behalf something was done: the run's page, the commit that it ran for, who set it off, and whether it
+    was started again (the number of the attempt)."""
+
+    url: str
+    commit: str = ""
+    actor: str = ""
+    attempt: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """What is known of the runner; what it does not tell is empty or None."""
 
     repository: str = ""
     commit: str = ""
+    actor: str = ""
+    attempt: int = 1
     run: str = ""
     run_url: str = ""
     plan_run: str = ""
@@ -47,7 +61,20 @@ class Runner:
     workspace: Path | None = None
     summary: Path | None = None
     output: Path | None = None
-    pull_request: PullRequest | None = None
+    event: Path | None = None
+    """The file that holds what set the workflow off."""
+
+    @property
+    def pull_request(self) -> PullRequest | None:
+        """The pull request that the workflow runs for."""
+        return _pull_request(_document(self.event), self.repository) if self.event else None
+
+    @property
+    def by(self) -> By | None:
+        """The run that this process is part of; None outside of one."""
+        return (
+            By(url=self.run_url, commit=self.commit, actor=self.actor, attempt=self.attempt) if self.run_url else None
+        )
 
 
 def runner_of(environ: Mapping[str, str]) -> Runner:
@@ -59,9 +86,12 @@ def runner_of(environ: Mapping[str, str]) -> Runner:
     plan_run = environ.get("FLEET_PLAN_RUN", "")
     server = environ.get("GITHUB_SERVER_URL", "https://github.com")
     commit = environ.get("GITHUB_SHA", "")
+    attempt = environ.get("GITHUB_RUN_ATTEMPT", "")
     return Runner(
         repository=repository,
         commit=commit if _COMMIT.fullmatch(commit) else "",
+        actor=environ.get("GITHUB_ACTOR", ""),
+        attempt=int(attempt) if attempt.isdecimal() else 1,
         run=run,
         run_url=f"{server}/{repository}/actions/runs/{run}" if repository and run else "",
         plan_run=plan_run if plan_run.isdecimal() else "",
@@ -70,7 +100,7 @@ def runner_of(environ: Mapping[str, str]) -> Runner:
         workspace=_path(environ, "GITHUB_WORKSPACE"),
         summary=_path(environ, "GITHUB_STEP_SUMMARY"),
         output=_path(environ, "GITHUB_OUTPUT"),
-        pull_request=_pull_request(_event(environ), repository),
+        event=_path(environ, "GITHUB_EVENT_PATH"),
     )
 
 
@@ -78,10 +108,7 @@ def _path(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(environ[name]) if environ.get(name) else None
 
 
-def _event(environ: Mapping[str, str]) -> Any:
-    path = _path(environ, "GITHUB_EVENT_PATH")
-    if path is None:
-        return None
+def _document(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return json.loads(file.read(LARGEST_EVENT))

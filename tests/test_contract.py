@@ -68,10 +68,15 @@ OF_THINGS = [
     "what exists is adopted",
 ]
 OF_CODE_HOSTS = [
+    "a branch for data is begun and swapped",
     "a commit lands whole",
     "a moved branch is a conflict",
+    "a remote elsewhere is not taken for one here",
+    "a swap for another head is a conflict",
     "files are of one commit",
     "killed at every step of a commit",
+    "killed at every step of a swap",
+    "of sixteen swaps one wins",
     "of two writers one wins",
     "recovering nothing changes nothing",
     "the last change of a line is known",

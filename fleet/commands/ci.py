@@ -40,11 +40,11 @@ def _init(options: argparse.Namespace) -> int:
         write_atomically(path, text.encode())
     except OSError as error:
         raise FleetError(f"{WORKFLOW} cannot be written: {error.strerror}") from None
-    _say_what_is_next(fleet.name, variables_of(fleet), elsewhere(fleet), fleet.state)
+    _say_what_is_next(fleet.name, variables_of(fleet), elsewhere(fleet), fleet.state_folder)
     return ExitCode.OK
 
 
-def _say_what_is_next(name: str, variables: list[str], others: list[str], state: str) -> None:
+def _say_what_is_next(name: str, variables: list[str], others: list[str], state: str | None) -> None:
     secrets = ", ".join(secret_of(variable) for variable in variables)
     write([line(("bold", f"{WORKFLOW} is written"), f" for the fleet {name}. Next:")])
     write([line("  1. Make the environments fleet-plan and fleet-apply (Settings, Environments).")])
@@ -52,7 +52,7 @@ def _say_what_is_next(name: str, variables: list[str], others: list[str], state:
         write([line(f"  2. Give both these secrets, of which fleet-plan's can only read: {secrets}.")])
     for other in others:
         write([line(("attention", "     "), f"fleet.yaml reads {other}, which no runner has: use `env:` instead.")])
-    if state != "git":
+    if state is not None:
         write([line(("attention", "     "), f"State lies in {state}, and a runner forgets it: write `state: git`.")])
     write([line("  3. Let only the default branch use fleet-apply, commit, and open a pull request.")])
 

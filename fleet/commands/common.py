@@ -20,7 +20,7 @@ from fleet.telling import EventTeller, Format, MarkdownTeller, Teller, Telling
 if TYPE_CHECKING:
     from fleet.reviewed import Reviewed
     from fleet.state import State
-    from fleet.store import FolderStore
+    from fleet.store import Store
 
 
 def pace_of(options: argparse.Namespace) -> Pace:
@@ -28,13 +28,11 @@ def pace_of(options: argparse.Namespace) -> Pace:
     return Pace(Budget(options.max_requests, options.deadline))
 
 
-def store_of(workshop: Workshop) -> FolderStore:
+def store_of(workshop: Workshop) -> Store:
     """Where the fleet keeps its state."""
-    if workshop.fleet.state == "git":
-        raise FleetError("state: git is not built yet; use a folder")
-    from fleet.store import FolderStore  # a first plan has no state, and does not pay for reading it
+    from fleet.state_place import open_store  # a first plan has no state, and does not pay for reading it
 
-    return FolderStore(workshop.folder / workshop.fleet.state, workshop.fleet.name)
+    return open_store(workshop)
 
 
 def workshop_of(options: argparse.Namespace, loaded: Loaded) -> Workshop:
@@ -99,11 +97,15 @@ def question_of(
     )
 
 
-def state_of(workshop: Workshop) -> State | None:
-    """What the fleet knows of its past; None when it has none yet."""
-    if workshop.fleet.state != "git" and not (workshop.folder / workshop.fleet.state).exists():
-        return None
-    return store_of(workshop).load()
+def state_of(workshop: Workshop, *, refresh: bool) -> State | None:
+    """What the fleet knows of its past; None when it has none yet, or when that is on a code host and nobody is to be
+    asked."""
+    folder = workshop.fleet.state_folder
+    if folder is not None:
+        return store_of(workshop).load() if (workshop.folder / folder).exists() else None
+    from fleet.state_place import is_offline
+
+    return store_of(workshop).load() if refresh or is_offline(workshop) else None
 
 
 def _digests(state: State | None) -> dict[Address, str]:

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
 def _drift(options: argparse.Namespace, teller: Teller) -> int:
     loaded = load(Path(options.file))
     workshop = workshop_of(options, loaded)
-    state = state_of(workshop)
+    state = state_of(workshop, refresh=options.refresh)
     question = question_of(options, workshop, state)
     found = find_drift(loaded, workshop, state, question) if state else Drift(loaded.fleet.name, 0)
     if state is None:

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace, teller: Teller) -> int:
     loaded = load(Path(options.file))
     workshop = workshop_of(options, loaded)
-    plan = make_plan(loaded, workshop, question_of(options, workshop, state_of(workshop)))
+    plan = make_plan(loaded, workshop, question_of(options, workshop, state_of(workshop, refresh=options.refresh)))
     teller.plan(plan, options.out or "")
     check_policy(plan, loaded)
     if options.out:

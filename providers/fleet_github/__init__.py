@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from fleet.provider import (
     Address,
+    Branch,
     Build,
     Change,
     CodeHost,
@@ -23,6 +24,8 @@ from fleet.provider import (
     Settings,
     SourceRepository,
     Spec,
+    Swap,
+    Swapped,
     Verdict,
 )
 from fleet_github.blaming import blame
@@ -37,6 +40,7 @@ from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
 from fleet_github.preflight import preflight
 from fleet_github.reading import read_world
+from fleet_github.refs import read_branch, repository_at, swap_branch
 from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
@@ -89,6 +93,18 @@ class GitHub(CodeHost):
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
         return write_commit(self._client, request)
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that holds data: one request."""
+        return read_branch(self._client, repository, name)
+
+    def swap(self, swap: Swap) -> Swapped:
+        """One commit on such a branch in one request, or in three to begin it; compared and swapped by GitHub."""
+        return swap_branch(self._client, swap)
+
+    def repository_at(self, url: str) -> str | None:
+        """`owner/name` where a remote's URL leads to this GitHub."""
+        return repository_at(self._client, url)
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""

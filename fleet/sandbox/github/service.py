@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from itertools import chain, count
 
 from fleet.sandbox.github import githttp, graphql
@@ -106,7 +107,8 @@ class GitHub:
         except ApiError as error:
             response = error.response()
         standing = self.meter.standing(client, _resource(request)).headers()
-        return replace(response, headers={**standing, **headers, **response.headers})
+        date = formatdate(self.state.clock.time(), usegmt=True)
+        return replace(response, headers={"date": date, **standing, **headers, **response.headers})
 
     def _answer(self, request: Request, actor: Actor, client: str) -> Response:
         if request.path == "/rate_limit":
