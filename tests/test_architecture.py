@@ -23,7 +23,6 @@ LAYERS = [
         "fleet.files",
         "fleet.gitblob",
         "fleet.branch",
-        "fleet.runner",
     },
     {
         "fleet.runner",

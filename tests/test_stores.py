@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fleet.automation import By
 
 from fleet.errors import Locked
 from fleet.journal import GroupBegan, GroupDone, Intended, RunBegan, Step
 from fleet.pace import Pace
+from fleet.runner import By
 from fleet.state import State
 from fleet.testing.crash import run_armed
 from tests.keepers import Impatient, Keeper, keeper_of
