@@ -22,6 +22,7 @@ from fleet.sandbox.push import Registries
 from fleet.sandbox.quay import ALL_SCOPES, Quay, QuayState
 from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService, new_key
+from fleet.services import CHECKOUT, Workshop
 from fleet.testing import FLEET, NAME, CodeHostSubject, Subject
 from tests.images import Image, push
 from tests.little_fleet import git
@@ -205,6 +206,9 @@ class CheckoutSubject(CodeHostSubject):
         git(self.top, "config", "user.name", "An Operator")
         git(self.top, "config", "user.email", "operator@example.org")
         self.commit(self.content)
+
+    def open(self, workshop: Workshop) -> Provider:
+        return workshop[CHECKOUT]
 
     @classmethod
     def provider(cls) -> builtins.type[Provider]:

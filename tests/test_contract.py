@@ -15,6 +15,7 @@ from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQ
 from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
 from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
 from tests.subjects_google import GarSubject, GarWithKeysSubject, GcrSubject, OwnLoginGarSubject
+from tests.subjects_hubs import ConfiguratorSubject, ValuesSubject
 
 SUBJECTS: Mapping[str, type[Subject]] = {
     "quay": QuaySubject,
@@ -32,6 +33,8 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "gar with keys": GarWithKeysSubject,
     "gar with an own login": OwnLoginGarSubject,
     "gcr": GcrSubject,
+    "configurator": ConfiguratorSubject,
+    "values": ValuesSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
 }
@@ -105,6 +108,7 @@ OF_OWNED_THINGS = [
     "what exists is adopted",
 ]
 
+OF_FORGETTING = ["forgetting takes marker and credential only", "killed at every write of forgetting"]
 NOT_ONCE = "it issues nothing that is shown once"
 OF_ISSUERS = ["issued credentials replace each other"]
 
@@ -150,6 +154,19 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
         "it is no code host": OF_CODE_HOSTS,
         "builds push without a stored secret": OF_STORED_LOGINS,
         "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
+    },
+    "configurator": {
+        "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
+        "it is no code host": OF_CODE_HOSTS,
+        "a hub's image is nobody's": OF_OWNED_THINGS,
+        "a hub that leaves fleet.yaml keeps its image": OF_FORGETTING,
+    },
+    "values": {
+        "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
+        "it is no code host": OF_CODE_HOSTS,
+        "a hub's image is nobody's": OF_OWNED_THINGS,
+        "a hub that leaves fleet.yaml keeps its image": OF_FORGETTING,
+        "a site that says neither what was found nor what is wanted is left alone": ["apply works from any state"],
     },
     "checkout": {
         "it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS]),
