@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from fleet.provider import Credentials, Login, Secret
-from fleet.sandbox.aws import EVERYTHING, Aws, Operator
+from fleet.sandbox.aws import Aws
+from fleet.sandbox.aws_rights import EVERYTHING, Operator
 from fleet.sandbox.ecr import Ecr
 from fleet.sandbox.http import Request, Response
 from fleet.testing import Subject

@@ -456,7 +456,8 @@ jupyterhub:
 
 
 def test_what_is_not_built_yet_is_refused_by_name(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    little.document["removed"] = [{"address": "quay:repository:example/climate", "then": "archive"}]
+    little.document["code_hosts"] = {"github": {"type": "github", "auth": {"token": {"env": "GITHUB_TOKEN"}}}}
+    little.document["removed"] = [{"address": "github:repository:example-org/old", "then": "archive"}]
     little.save()
     assert run(capsys, "validate")[0] == ExitCode.OK
     code, _, err = run(capsys, "plan")

@@ -14,7 +14,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -28,7 +27,6 @@ from moto.iam.access_control import (
     CreateAccessKeyFailure,
     IAMPolicy,
     IAMUserAccessKey,
-    PermissionResult,
 )
 from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import create_backend_app
@@ -36,15 +34,14 @@ from moto.sts.models import sts_backends
 from werkzeug.test import Client
 
 from fleet.sandbox.aws_protocol import Call, Refusal, call_of, json_answer, refused, xml_answer
+from fleet.sandbox.aws_rights import EVERYTHING, Operator, Principal, lets_in
 from fleet.sandbox.http import Request, Response
 
 Claims = Callable[[str], Mapping[str, Any] | None]
 """The claims of an OIDC token whose signature is right; None for any other."""
 
-EVERYTHING: Mapping[str, Any] = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
-}
+Images = Callable[[str], list[dict[str, Any]]]
+"""What ECR's control plane tells of the images in a repository."""
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/[0-9]{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, ?"
@@ -60,29 +57,6 @@ def _moto(service: str) -> Client:
     return Client(create_backend_app(service))  # type: ignore[arg-type]
 
 
-@dataclass(slots=True)
-class Operator:
-    """The login of somebody who works with this account: what it may do, and whether it has expired."""
-
-    key: str
-    secret: str = field(repr=False)
-    policy: Mapping[str, Any] = field(default_factory=lambda: EVERYTHING)
-    expired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks, and the policies that say what it may do."""
-
-    arn: str
-    policies: tuple[IAMPolicy, ...]
-
-    def may(self, action: str, resource: str) -> bool:
-        """Whether the policies allow an action on a resource, and none denies it."""
-        verdicts = {policy.is_action_permitted(action, resource) for policy in self.policies}
-        return PermissionResult.PERMITTED in verdicts and PermissionResult.DENIED not in verdicts
-
-
 class Aws:
     """One account, in one region."""
 
@@ -92,6 +66,7 @@ class Aws:
         self.claims = claims
         self.operators: dict[str, Operator] = {}
         self.lock = threading.RLock()
+        self.images: Images = lambda repository: []
         self._tokens: dict[str, str] = {}
 
     @property
@@ -168,9 +143,20 @@ class Aws:
                 "GetCallerIdentity",
                 f"<Arn>{principal.arn}</Arn><UserId>AIDA</UserId><Account>{self.account}</Account>",
             )
+        if call.name == "ecr:DescribeImages" and call.parameters["repositoryName"] in self.ecr.repositories:
+            return self._describe_images(call)
         if call.name == "iam:AddClientIDToOpenIDConnectProvider":  # which moto does not know
             return self._add_audience(call)
         return self._hand_on(call)
+
+    def _describe_images(self, call: Call) -> Response:
+        """A page of the images that lie in the registry, which moto knows nothing of."""
+        start, size = int(call.parameters.get("nextToken") or 0), int(call.parameters.get("maxResults") or 100)
+        found = self.images(call.parameters["repositoryName"])
+        if (call.parameters.get("filter") or {}).get("tagStatus") == "TAGGED":
+            found = [image for image in found if image.get("imageTags")]
+        more = {"nextToken": str(start + size)} if len(found) > start + size else {}
+        return json_answer({"imageDetails": found[start : start + size], **more})
 
     def _add_audience(self, call: Call) -> Response:
         provider = self.iam.open_id_providers.get(call.parameters["OpenIDConnectProviderArn"])
@@ -280,18 +266,5 @@ class Aws:
             raise Refusal("InvalidIdentityToken", "No OpenIDConnect provider found in your account", 400)
         role = next((r for r in self.iam.roles.values() if r.arn == call.parameters.get("RoleArn")), None)
         document = json.loads(role.assume_role_policy_document) if role else {"Statement": []}
-        if not any(_lets_in(statement, arn, issuer, claims) for statement in document["Statement"]):
+        if not any(lets_in(statement, arn, issuer, claims) for statement in document["Statement"]):
             raise Refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
-
-
-def _lets_in(statement: Mapping[str, Any], provider: str, issuer: str, claims: Mapping[str, Any]) -> bool:
-    """Whether a statement of a trust policy is met; a condition that is not understood is not met."""
-    conditions = dict(statement.get("Condition") or {})
-    equals = conditions.pop("StringEquals", {})
-    return (
-        statement.get("Effect") == "Allow"
-        and (statement.get("Principal") or {}).get("Federated") == provider
-        and statement.get("Action") == "sts:AssumeRoleWithWebIdentity"
-        and not conditions
-        and all(str(claims.get(name.removeprefix(f"{issuer}:"))) == value for name, value in equals.items())
-    )

@@ -7,12 +7,14 @@ errors in https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-d
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet.sandbox.aws import EVERYTHING, Aws, Claims, Principal
+from fleet.sandbox.aws import Aws, Claims
+from fleet.sandbox.aws_rights import EVERYTHING, Principal
 from fleet.sandbox.http import Loopback, Request, Response
 from fleet.sandbox.registry import Registry
 from fleet.sandbox.token import basic_login
@@ -41,6 +43,8 @@ class Ecr:
     def __init__(self, aws: Aws, folder: Path | None = None) -> None:
         self.aws = aws
         self.registry = Registry(None, folder)
+        self.pushed: dict[tuple[str, str], float] = {}
+        aws.images = self._images
 
     def handle(self, request: Request) -> Response:
         """Answer one request: `/v2/` is the registry, all else AWS."""
@@ -51,7 +55,29 @@ class Ecr:
             challenge = {"www-authenticate": f'Basic realm="{request.base_url}/",service="ecr.amazonaws.com"'}
             return Response(401, b"Not Authorized\n", {"content-type": "text/plain", **challenge})
         route = _ROUTE.fullmatch(request.path)
-        return (route and self._refusal(request, principal, route)) or self.registry.handle(request)
+        refusal = route and self._refusal(request, principal, route)
+        if refusal or not route:
+            return refusal or self.registry.handle(request)
+        answer = self.registry.handle(request)
+        if request.method == "PUT" and answer.status == 201 and route["what"] == "manifests":
+            self.pushed[route["name"], answer.headers["docker-content-digest"]] = time.time()
+        return answer
+
+    def _images(self, name: str) -> list[dict[str, Any]]:
+        held = self.registry.repositories.get(name, {"tags": {}, "manifests": {}})
+        tags: dict[str, list[str]] = {}
+        for tag, digest in held["tags"].items():
+            tags.setdefault(digest, []).append(tag)
+        return [
+            {
+                "registryId": self.aws.account,
+                "repositoryName": name,
+                "imageDigest": digest,
+                "imageTags": tags.get(digest, []),
+                "imagePushedAt": self.pushed.get((name, digest), 0.0),
+            }
+            for digest in held["manifests"]
+        ]
 
     def _login(self, request: Request) -> Principal | None:
         try:

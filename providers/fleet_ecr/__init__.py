@@ -7,7 +7,7 @@ whose a repository, a role or a user is; the account's trust in GitHub Actions i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -31,6 +31,8 @@ from fleet.provider import (
     SecretRef,
     Settings,
     Spec,
+    Tag,
+    split_host,
 )
 from fleet_ecr import logins
 from fleet_ecr.aws import Aws
@@ -180,6 +182,14 @@ class Ecr(Registry, Issuer):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag: one request for a login, and one for each tag."""
         return self._client.digests(references, self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, newest first: AWS sorts nothing, so all pages are read, a thousand images each."""
+        yield from self._repositories.tags(split_host(name)[1])
 
     @cached_property
     def _client(self) -> OciClient:

@@ -48,5 +48,5 @@ def _login(
     """The outputs are called as https://github.com/aws-actions/amazon-ecr-login calls them: by the registry's host."""
     host = re.sub(r"[^A-Za-z0-9_]+", "_", names.host)
     username, password = (f"${{{{ steps.ecr.outputs.docker_{what}_{host} }}}}" for what in ("username", "password"))
-    second = LoginStep("Log in to Amazon ECR", "ecr-login", "ecr", {})
+    second = LoginStep("Log in to Amazon ECR", "ecr-login", "ecr", {"mask-password": "true"})
     return Login(username, password, secrets or {}, permissions or {}, (first, second))

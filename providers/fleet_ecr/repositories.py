@@ -6,9 +6,10 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fleet.provider import Conflict, Context, ProviderError
+from fleet.provider import Conflict, Context, ProviderError, Tag
 from fleet_ecr.aws import Aws, Document, entries, tags_of
 from fleet_ecr.policies import kept_by, lifecycle_policy, text_of
+from fleet_ecr.refusals import Refused
 from fleet_ecr.specs import TAG, EcrSettings, Names, Repository
 
 _NOT_THERE = ("RepositoryNotFoundException",)
@@ -55,6 +56,31 @@ class Repositories:
         if before is not None and before.owner == self._context.fleet:
             arn = self._names.arn(name)
             self._aws.call("ecr", "untag_resource", _NOT_THERE, resourceArn=arn, tagKeys=[TAG])
+
+    def tags(self, name: str) -> list[Tag]:
+        """The tags of a repository, newest first; none for one that is not there."""
+        images: list[Document] = []
+        try:
+            images.extend(
+                self._aws.pages(
+                    "ecr",
+                    "describe_images",
+                    "imageDetails",
+                    repositoryName=name,
+                    filter={"tagStatus": "TAGGED"},
+                    maxResults=1000,
+                )
+            )
+        except Refused as error:
+            if error.code not in _NOT_THERE:
+                raise
+        try:
+            found = [
+                Tag(tag, image["imageDigest"], image["imagePushedAt"]) for image in images for tag in image["imageTags"]
+            ]
+        except KeyError:
+            raise ProviderError(f"the answer does not say when the images of {name} were pushed; is it AWS?") from None
+        return sorted(found, key=lambda tag: tag.date, reverse=True)
 
     def _listed(self) -> list[Document]:
         registry = self._names.account

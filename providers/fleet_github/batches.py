@@ -22,11 +22,13 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The fields of each repository to ask for, the variables in them, and whether a renamed one answers too."""
+    """The fields of each repository to ask for, the variables in them, whether a renamed one answers too, and how many
+    repositories go into one query."""
 
     fields: str
     variables: Mapping[str, str] = field(default_factory=dict)
     follow: bool = False
+    size: int = REPOSITORIES_A_QUERY
 
 
 def ask(client: Client, each: Each, names: Sequence[str], question: Question) -> dict[str, Document]:
@@ -36,7 +38,7 @@ def ask(client: Client, each: Each, names: Sequence[str], question: Question) ->
     """
     found: dict[str, Document] = {}
     troubles: list[ProviderError] = []
-    parts = list(batches(names, REPOSITORIES_A_QUERY))
+    parts = list(batches(names, question.size))
     for answered, wrong in each(lambda batch: _ask(client, batch, question), parts):
         found |= answered
         troubles += wrong
@@ -98,7 +100,9 @@ def _failed(names: Sequence[str], errors: Sequence[Document]) -> dict[str, Docum
 def _trouble(client: Client, name: str, error: Document) -> ProviderError:
     said = f"{client.host} does not answer for {name}: {error.get('message') or 'it gives no reason'}"
     if error.get("type") == "FORBIDDEN":
-        return ProviderError(f"{said}; the token needs: contents=read")
+        fields = [step for step in error.get("path") or () if isinstance(step, str)]
+        right = "administration=read" if "branchProtectionRule" in fields else "contents=read"
+        return ProviderError(f"{said}; the token needs: {right}")
     return TryAgain(said) if error.get("type") in ("INTERNAL", None) else ProviderError(said)
 
 

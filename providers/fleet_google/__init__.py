@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from fleet.provider import Address, Context, Home, RegistryImage, Resource, Settings, Spec, host_of
+from fleet.provider import Address, Context, Home, RegistryImage, Resource, Settings, Spec, host_of, split_host
 from fleet_google.place import ACCOUNT, POOL, PROVIDER, REPOSITORY, WRITER
 from fleet_google.registry import GoogleRegistry
 from fleet_google.settings import GCR_LOCATIONS, ArtifactRegistrySettings, ContainerRegistrySettings, repository_id
@@ -54,6 +54,11 @@ class ArtifactRegistry(GoogleRegistry):
         resource = Resource(Address(self.name, REPOSITORY, f"{self.location}/{repository}"), wanted)
         return self._home(resource, f"{self._settings.project}/{repository}/{image.name}", image)
 
+    def _parts(self, name: str) -> tuple[str, str, str]:
+        project, _, rest = split_host(name)[1].partition("/")
+        repository, _, image = rest.partition("/")
+        return project, repository, image
+
 
 class ContainerRegistry(GoogleRegistry):
     """A gcr.io host. Its images are read and rolled out; they are pushed only where fleet.yaml says `shared: true`."""
@@ -88,3 +93,7 @@ class ContainerRegistry(GoogleRegistry):
             )
         resource = Resource(Address(self.name, REPOSITORY, f"{self.location}/{self._settings.host}"), HostRepository())
         return self._home(resource, path, image)
+
+    def _parts(self, name: str) -> tuple[str, str, str]:
+        project, _, image = split_host(name)[1].partition("/")
+        return project, self._settings.host, image

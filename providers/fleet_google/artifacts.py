@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from google.iam.v1.policy_pb2 import Policy
 
 PAGE = 1000
-"""Repositories in one answer; the most that there may be."""
+"""Repositories, or images, in one answer; the most that there may be."""
 
 RACES = 5
 """How often a policy is read anew because somebody else wrote it first."""
@@ -113,6 +113,24 @@ class Artifacts:
                 continue
             return
         raise Conflict(f"somebody else keeps changing who may write to the repository {name}")
+
+    def images(self, name: str) -> Iterator[ar.DockerImage]:
+        """The images of a repository, all of them, page by page; none of one that does not exist."""
+        doing = Doing(f"list the images of {name}", "artifactregistry.dockerimages.list")
+        token = ""
+        while True:
+            request = {"parent": self._name(name), "page_size": PAGE, "page_token": token}
+            try:
+                page = self._login.call(
+                    doing,
+                    lambda: self._client.list_docker_images(request, retry=None, timeout=self._seconds),  # noqa: B023
+                )
+            except Missing:
+                return
+            yield from page.docker_images
+            token = page.next_page_token
+            if not token:
+                return
 
     def may_write(self, name: str) -> bool:
         """Whether this login may push to a repository, by Google's own word; nothing is written there."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
+from urllib.parse import unquote
 
 from fleet.provider import (
     Address,
@@ -19,6 +20,7 @@ from fleet.provider import (
     Issuer,
     Limits,
     OciClient,
+    ProviderError,
     Registry,
     RegistryImage,
     Resource,
@@ -26,6 +28,7 @@ from fleet.provider import (
     Secret,
     SecretRef,
     Spec,
+    Tag,
 )
 from fleet_google import keys
 from fleet_google.artifacts import Artifacts
@@ -120,6 +123,30 @@ class GoogleRegistry(Registry, Issuer):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what fleet's login may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self._client.platforms_of(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, newest first: of all images in its repository, a request for each 1,000."""
+        project, repository, image = self._parts(name)
+        if project != self._google.project:
+            raise ProviderError(
+                f"{name} lies in another project than {self.name}, which is that of {self._google.project}"
+            )
+        found = [
+            Tag(tag, digest, standing.upload_time)
+            for standing in self._place.artifacts.images(repository)
+            for path, _, digest in [unquote(str(standing.name).partition("/dockerImages/")[2]).partition("@")]
+            if path == image
+            for tag in standing.tags
+        ]
+        yield from sorted(found, key=lambda tag: tag.date, reverse=True)
+
+    @abstractmethod
+    def _parts(self, name: str) -> tuple[str, str, str]:
+        """The project, the repository, and the image in it, of an image's full name."""
 
     @property
     def _client(self) -> OciClient:

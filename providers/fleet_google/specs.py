@@ -44,12 +44,7 @@ class Repository(Owned):
 
     def objection(self, standing: Spec | None) -> Objection | None:
         """A repository of another format cannot become one for images."""
-        if isinstance(standing, Repository) and standing.format != self.format:
-            return Objection(
-                f"is a repository for {standing.format.replace('_', ' ').lower()}, which cannot be changed",
-                "Choose another name, or another `repository:`.",
-            )
-        return None
+        return _of_another_format(standing)
 
 
 class HostRepository(Spec):
@@ -59,7 +54,17 @@ class HostRepository(Spec):
 
     def objection(self, standing: Spec | None) -> Objection | None:
         """A repository of another format cannot become one for images."""
-        return Repository.objection(Repository(), standing and Repository(format=getattr(standing, "format", DOCKER)))
+        return _of_another_format(standing)
+
+
+def _of_another_format(standing: Spec | None) -> Objection | None:
+    found = standing.format if isinstance(standing, Repository | HostRepository) else DOCKER
+    if found == DOCKER:
+        return None
+    return Objection(
+        f"is a repository for {found.replace('_', ' ').lower()}, which cannot be changed",
+        "Choose another name, or another `repository:`.",
+    )
 
 
 class Grant(Owned):

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_keyless_a_build_assumes_a_role_and_keeps_no_secret() -> None:
     role = {"role-to-assume": f"arn:aws:iam::123456789012:role/fleet/{name}", "aws-region": "us-west-2"}
     assert home.login.steps == (
         LoginStep("Assume the role that may push", "aws-credentials", "aws", role),
-        LoginStep("Log in to Amazon ECR", "ecr-login", "ecr", {}),
+        LoginStep("Log in to Amazon ECR", "ecr-login", "ecr", {"mask-password": "true"}),
     )
     output = "docker_password_123456789012_dkr_ecr_us_west_2_amazonaws_com"
     assert home.login.password == f"${{{{ steps.ecr.outputs.{output} }}}}"
@@ -494,6 +495,37 @@ def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         addresses = [Address("ecr", "repository", name) for name in ("image-0-0", "image-4-2", "image-5-0")]
         assert list(ours.read(addresses)) == addresses[:2]
         assert loopback.count() == 1 + 5 + 2
+
+
+def test_the_newest_tags_come_first_and_need_a_request_for_each_thousand(ecr: RunningEcr) -> None:
+    ours = provider(ecr)
+    apply(ours)
+    name = f"{ecr.registry_host}/climate-image"
+    pusher = ecr.aws.operator("AKIAPUSHER", "pushers-secret")
+    headers = Credentials("AWS", Secret(ecr.aws.password(pusher.key))).headers()
+    images = {str(n): Image(layer=bytes([n])) for n in range(3)}
+    for tag, image in images.items():
+        push(f"{ecr.url}/v2/climate-image", image, tag, headers=headers)
+    held = ecr.ecr.registry.repositories["climate-image"]
+    for n in range(1500):  # too many to push: what AWS tells of them is enough
+        digest = f"sha256:{n:064x}"
+        held["tags"][f"old-{n}"], held["manifests"][digest] = digest, "application/vnd.oci.image.manifest.v1+json"
+    before = ecr.loopback.count()
+    first = list(islice(ours.tags(name), 3))
+    assert ecr.loopback.count() == before + 2
+    assert [(tag.name, tag.digest) for tag in first] == [(tag, images[tag].digest) for tag in ("2", "1", "0")]
+    assert first[0].date.tzinfo is not None
+    assert list(ours.tags(f"{name}-nowhere")) == []
+
+
+def test_images_say_what_they_run_on(ecr: RunningEcr) -> None:
+    ours = provider(ecr)
+    apply(ours)
+    pusher = ecr.aws.operator("AKIAPUSHER", "pushers-secret")
+    headers = Credentials("AWS", Secret(ecr.aws.password(pusher.key))).headers()
+    digest = push(f"{ecr.url}/v2/climate-image", Image(architecture="arm64"), "1", headers=headers)
+    reference = ImageReference(f"{ecr.registry_host}/climate-image", None, digest)
+    assert ours.platforms([reference]) == {reference: ("linux/arm64",)}
 
 
 def test_a_new_image_takes_as_many_requests_as_the_docs_say(ecr: RunningEcr) -> None:

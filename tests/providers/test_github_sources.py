@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fleet.apply import Status
 from fleet.errors import ProviderError, TryAgain
 from fleet.model import Address, Change, Secret
 from fleet.provider import SourceRepository, Timeouts
@@ -18,8 +20,10 @@ from fleet.sandbox.github.clock import Lag
 from fleet.sandbox.github.model import EVERYTHING, Protection, Ruleset
 from fleet.sandbox.github.model_actions import Secret as StoredSecret
 from fleet.sandbox.http import Fault, Request, Response, Service
+from fleet.testing.running import rig_of
 from fleet_github import GitHub
-from tests.github_creation import create
+from fleet_github.specs import ManagedFiles
+from tests.github_creation import SandboxClock, TemplatedSubject, create
 from tests.providers.github_bench import (
     ACTION,
     BUILD,
@@ -413,3 +417,31 @@ def test_limits_in_the_middle_of_many_creations_cost_the_time_that_they_must() -
     assert made.refused > 0
     assert made.runs > 1, "an hour's limit ends a run, and another goes on"
     assert made.seconds <= 1.15 * made.bound
+
+
+def test_a_token_that_may_not_see_contents_is_told_once_with_its_right(bench: Bench) -> None:
+    _, addresses = many(bench, 25)
+    for held in bench.github.state.repositories.values():
+        held.visibility = "private"
+    bench.login("ada", "administration")
+    bench.wanted[Address("github", "files", "example-org/image-0")] = ManagedFiles(files=dict(SOURCE.managed))
+    provider = bench.provider()
+    with pytest.raises(ProviderError, match=r"the token needs: contents=read; .*; and 20 more$"):
+        provider.read([*addresses, Address("github", "files", "example-org/image-0")])
+    assert bench.github.loopback.count("POST", "/graphql") == 1
+
+
+def test_a_saved_plan_finds_its_files_done_without_any_memory() -> None:
+    with rig_of(TemplatedSubject) as rig:
+        subject = rig.subject
+        assert isinstance(subject, TemplatedSubject)
+        rig.clock = SandboxClock(subject.github)
+        rig.wants("image")
+        saved = rig.plan()
+        rig.apply_well(saved)
+        shutil.rmtree(rig.folder / ".fleet")
+        writes = rig.writes()
+        ended = rig.apply(saved)
+        files = [result for result in ended.results if "files" in result.group.key]
+        assert [result.status for result in files] == [Status.FOUND]
+        assert rig.writes() == writes

@@ -321,6 +321,30 @@ def test_repositories_are_listed_page_by_page(google: Sandbox) -> None:
     assert_at(ours, resources)
 
 
+@pytest.mark.parametrize("host", [None, "gcr.io"])
+def test_tags_are_listed_with_digest_and_date_newest_first(google: Sandbox, host: str | None) -> None:
+    google.cloud.host, google.cloud.location = host, "us" if host else "us-central1"
+    ours = google.gcr(shared=True) if host else google.gar()
+    home, other = ours.home(RegistryImage("a", "a", source="example-org/a")), ours.home(OTHER)
+    apply(ours, [*home.resources, *other.resources])
+    digests = {}
+    for tag in ("old", "new"):
+        path = home.name.partition("/")[2]
+        grant = [{"type": "repository", "name": path, "actions": ["pull", "push"]}]
+        headers = {"authorization": f"Bearer {google.cloud.tokens.sign('', grant)}"}
+        digests[tag] = push(f"{google.loopback.url}/v2/{path}", Image(labels={"tag": tag}), tag, headers=headers)
+    google.cloud.artifacts.page = 1
+    found = list(ours.tags(home.name))
+    assert [(tag.name, tag.digest) for tag in found] == [("new", digests["new"]), ("old", digests["old"])]
+    assert found[0].date > found[1].date
+    pinned = ImageReference(home.name, None, digests["new"])
+    assert dict(ours.platforms([pinned])) == {pinned: ("linux/amd64",)}
+    assert list(ours.tags(other.name)) == []
+    assert list(google.gar().tags(f"{google.loopback.host}/example-project/nowhere/image")) == []
+    with pytest.raises(ProviderError, match="lies in another project"):
+        list(ours.tags(f"{google.loopback.host}/another/a/a"))
+
+
 def test_fleet_logs_in_with_the_key_of_a_service_account(google: Sandbox) -> None:
     create = Request(
         "POST", "/v1/projects/example-project/serviceAccounts", "", {}, BEARER, b'{"accountId":"fleet-ci"}'

@@ -9,7 +9,12 @@ import re
 import secrets
 from collections.abc import Callable
 
-from google.cloud.artifactregistry_v1 import ListRepositoriesResponse, Repository
+from google.cloud.artifactregistry_v1 import (
+    DockerImage,
+    ListDockerImagesResponse,
+    ListRepositoriesResponse,
+    Repository,
+)
 from google.iam.v1.iam_policy_pb2 import SetIamPolicyRequest, TestIamPermissionsRequest, TestIamPermissionsResponse
 from google.iam.v1.policy_pb2 import Policy
 from google.longrunning.operations_pb2 import Operation
@@ -23,7 +28,7 @@ SERVICE = "artifactregistry.googleapis.com"
 
 _ROUTE = re.compile(
     r"/v1/(?P<parent>projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+))"
-    r"/(?P<kind>repositories|operations)(/(?P<id>[^/:]+))?(:(?P<verb>\w+))?"
+    r"/(?P<kind>repositories|operations)(/(?P<id>[^/:]+))?(?P<verb>:\w+|/dockerImages)?"
 )
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _GCR = {"gcr.io": "us", "us.gcr.io": "us", "eu.gcr.io": "europe", "asia.gcr.io": "asia"}
@@ -32,12 +37,17 @@ _AR = "artifactregistry.repositories"
 _ETAG_OF_NOTHING = b"\x00 \x01"
 
 
+Images = Callable[[str], list[DockerImage]]
+"""The images of a repository, by its full name."""
+
+
 class ArtifactsApi:
     """Answers what lies under `/v1/projects/…/locations/…/repositories`."""
 
-    def __init__(self, state: State, page: int = 1000) -> None:
+    def __init__(self, state: State, page: int = 1000, images: Images = lambda repository: []) -> None:
         self.state = state
         self.page = page
+        self.images = images
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -64,9 +74,10 @@ class ArtifactsApi:
             ("POST", False, None): self._create,
             ("GET", True, None): self._get,
             ("PATCH", True, None): self._update,
-            ("GET", True, "getIamPolicy"): self._get_policy,
-            ("POST", True, "setIamPolicy"): self._set_policy,
-            ("POST", True, "testIamPermissions"): self._test_permissions,
+            ("GET", True, ":getIamPolicy"): self._get_policy,
+            ("POST", True, ":setIamPolicy"): self._set_policy,
+            ("POST", True, ":testIamPermissions"): self._test_permissions,
+            ("GET", True, "/dockerImages"): self._images,
         }
 
     def _list(self, request: Request, principal: Principal, name: str) -> Response:
@@ -167,6 +178,15 @@ class ArtifactsApi:
         asked = parsed(request.body, TestIamPermissionsRequest()).permissions
         held = [permission for permission in asked if self.state.may(principal, permission, name)]
         return answer(TestIamPermissionsResponse(permissions=held))
+
+    def _images(self, request: Request, principal: Principal, name: str) -> Response:
+        check(self.state, principal, "artifactregistry.dockerimages.list", f"//{SERVICE}/{name}", name)
+        self._standing(name)
+        images = self.images(name)
+        start, size = int(request.first("pageToken") or 0), min(int(request.first("pageSize") or self.page), self.page)
+        following = str(start + size) if start + size < len(images) else ""
+        page = ListDockerImagesResponse(docker_images=images[start : start + size], next_page_token=following)
+        return answer(ListDockerImagesResponse.pb(page))
 
     def _standing(self, name: str) -> Repository:
         if name not in self.state.repositories or self.state.is_hidden(name):

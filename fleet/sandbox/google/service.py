@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.cloud.artifactregistry_v1 import DockerImage
 
 from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.iam import IamApi, NewKey, key_login
@@ -16,7 +19,7 @@ from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService, new_key
 
 _LOCATED = re.compile(r"/v1/projects/[^/]+/locations/(?!global/).*")
-_MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<tag>[^/:]+)")
+_MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<tag>[^/]+)")
 _AR = "artifactregistry.repositories"
 _ACTIONS = {"pull": f"{_AR}.downloadArtifacts", "push": f"{_AR}.uploadArtifacts", "delete": f"{_AR}.deleteArtifacts"}
 
@@ -32,7 +35,7 @@ class GoogleCloud:
         self.host = host
         self.tokens = TokenService(self._authenticate, service="google", key=key)
         self.registry = Registry(self.tokens)
-        self.artifacts = ArtifactsApi(state)
+        self.artifacts = ArtifactsApi(state, images=self.images)
         self.iam = IamApi(state, self._new_key(key))
         self.exchange = TokenExchange(state)
 
@@ -44,7 +47,7 @@ class GoogleCloud:
             if request.path in (EXCHANGE, OAUTH):
                 return self.exchange.handle(request)
             if re.match(r"/v2(/|$)", request.path):
-                return self._immutable(request) or self.registry.handle(request)
+                return self._immutable(request) or self._registry(request)
             return (self.artifacts if _LOCATED.fullmatch(request.path) else self.iam).handle(request)
         except Refused as refused:
             return refused.response
@@ -54,6 +57,24 @@ class GoogleCloud:
         project, _, rest = name.partition("/")
         short = self.host or rest.partition("/")[0]
         return f"projects/{project}/locations/{self.location}/repositories/{short}"
+
+    def images(self, repository: str) -> list[DockerImage]:
+        """The images in a repository, by its full name."""
+        found = []
+        for name, held in self.registry.repositories.items():
+            image = name.split("/", 1 if self.host else 2)[-1]
+            for digest in held["manifests"] if self.repository_of(name) == repository else ():
+                tags = sorted(tag for tag, meant in held["tags"].items() if meant == digest)
+                full = f"{repository}/dockerImages/{quote(image, safe='')}@{digest}"
+                found.append(DockerImage(name=full, tags=tags, upload_time=self.state.uploads[name, digest]))
+        return found
+
+    def _registry(self, request: Request) -> Response:
+        answer = self.registry.handle(request)
+        match = _MANIFEST.fullmatch(request.path)
+        if match and answer.status == 201:
+            self.state.uploads.setdefault((match["name"], answer.headers["docker-content-digest"]), datetime.now(UTC))
+        return answer
 
     def _immutable(self, request: Request) -> Response | None:
         """The refusal of a tag that is pushed again where tags are immutable."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -31,6 +32,7 @@ FLEETS_PERMISSIONS = frozenset(
     {
         *(f"{_AR}.{verb}" for verb in ("create", "get", "getIamPolicy", "list", "setIamPolicy", "update")),
         f"{_AR}.downloadArtifacts",
+        "artifactregistry.dockerimages.list",
         *(f"iam.workloadIdentityPools.{verb}" for verb in ("create", "get", "undelete")),
         *(f"iam.workloadIdentityPoolProviders.{verb}" for verb in ("create", "get", "undelete", "update")),
         *(f"iam.serviceAccounts.{verb}" for verb in ("create", "delete", "enable", "get", "list", "update")),
@@ -58,6 +60,7 @@ class Principal:
 class State:
     """Hold `lock` to look at several things at once. `slow` is how many looks it takes until a new thing is there.
 
+    `uploads` says when each manifest came, by the image's path and the digest.
     `issuers` holds the public keys of OIDC issuers; `disabled` the services that the project has not enabled.
     """
 
@@ -69,6 +72,7 @@ class State:
     accounts: dict[str, ServiceAccount] = field(default_factory=dict)
     keys: dict[str, ServiceAccountKey] = field(default_factory=dict)
     private_keys: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict)
+    uploads: dict[tuple[str, str], datetime] = field(default_factory=dict)
     tokens: dict[str, Principal] = field(default_factory=dict)
     issuers: dict[str, rsa.RSAPublicKey] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)

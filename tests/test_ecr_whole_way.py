@@ -1,0 +1,128 @@
+"""From a template to a tag in a hub's values with Amazon ECR: GitHub's builds log in as the registry says, and push."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import yaml
+
+from fleet.cli import main
+from fleet.errors import ExitCode
+from fleet.sandbox.ecr import RunningEcr, serve_ecr
+from fleet.sandbox.github import Sandbox, serve_github
+from tests.little_fleet import LittleFleet
+from tests.subjects_ecr import KEY, SECRET, documented_policy
+
+SOURCE = "example-org/climate-image"
+IDENTITY = "fleet-us-west-2-hubs+climate-image"
+HALVES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+class Whole:
+    """One image in ECR, built from a template, that one hub of a local checkout follows by its newest build."""
+
+    def __init__(self, little: LittleFleet, github: Sandbox, ecr: RunningEcr) -> None:
+        self.little, self.github, self.ecr = little, github, ecr
+        name = f"{ecr.registry_host}/hubs/climate-image"
+        little.write_files({"three.yaml": f"jupyterhub:\n  singleuser:\n    image: {{name: {name}, tag: none}}\n"})
+        little.commit("A hub that waits for its image")
+
+    def wants(self, push: str) -> None:
+        """Write a fleet.yaml whose builds push in one way."""
+        registry = {"type": "ecr", "account": self.ecr.aws.account, "region": "us-west-2", "prefix": "hubs"}
+        token = {"token": {"env": "GITHUB_TOKEN"}}
+        document: dict[str, Any] = {
+            "version": 1,
+            "name": "example",
+            "code_hosts": {"github": {"type": "github", "base_url": self.github.url, "auth": token}},
+            "registries": {"ecr": {**registry, "url": self.ecr.url, "push": push}},
+            "templates": {"user-image": {"from": "builtin:user-image", "seed": ["environment.yml", "README.md"]}},
+            "images": {"climate": {"repository": SOURCE, "template": "user-image", "registry": "ecr"}},
+            "hubs": {
+                "three": {
+                    "url": "https://three.example.org",
+                    "values": {"path": "infrastructure", "files": ["three.yaml"]},
+                    "slots": {"default": {"image": "climate", "track": "newest-build"}},
+                }
+            },
+        }
+        Path("fleet.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """What GitHub holds of the source repository's secrets."""
+        return {name: held.value for name, held in self.github.state.repository(SOURCE).secrets.items()}
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The access keys that are alive."""
+        user = self.ecr.aws.iam.users.get(IDENTITY)
+        return {key.access_key_id: key.secret_access_key for key in user.access_keys} if user else {}
+
+    def assert_built(self) -> None:
+        """The newest commit's image is in the registry, and the hub has it."""
+        tag = str(self.github.state.repository(SOURCE).head)[:12]
+        assert tag in self.ecr.ecr.registry.repositories["hubs/climate-image"]["tags"]
+        assert tag in self.little.at_head("three.yaml")
+
+
+@pytest.fixture
+def whole(little: LittleFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
+    github: Sandbox | None = None
+
+    def claims(token: str) -> Mapping[str, Any] | None:
+        assert github is not None
+        try:
+            key = github.issuer.public_key
+            found: Mapping[str, Any] = jwt.decode(token, key, algorithms=["RS256"], audience="sts.amazonaws.com")
+        except jwt.InvalidTokenError:
+            return None
+        return found
+
+    with serve_ecr((KEY, SECRET), claims=claims) as ecr:
+        ecr.aws.operators[KEY].policy = documented_policy(ecr.aws.account)
+        services = {f"{name}.us-west-2.amazonaws.com": ecr.url for name in ("sts", "api.ecr")}
+        with serve_github(tmp_path / "github", services=services) as github:
+            github.state.create_user("ada")
+            github.state.create_organization("example-org", admins=["ada"])
+            monkeypatch.setenv("GITHUB_TOKEN", github.state.create_token("ada"))
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+            monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null/")
+            yield Whole(little, github, ecr)
+
+
+@pytest.mark.parametrize("push", ["keyless", "key"])
+def test_everything_is_made_built_and_rolled_out(whole: Whole, push: str, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.wants(push)
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    whole.assert_built()
+    assert set(whole.secrets) == (set() if push == "keyless" else set(HALVES))
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr()
+    assert whole.keys == ({whole.secrets[HALVES[0]]: whole.secrets[HALVES[1]]} if push == "key" else {})
+
+
+def test_only_the_default_branch_gets_the_role(whole: Whole, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.wants("keyless")
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    (role,) = whole.ecr.aws.iam.roles.values()
+    role.assume_role_policy_document = role.assume_role_policy_document.replace("heads/main", "heads/other")
+    pushed = dict(whole.ecr.ecr.registry.repositories["hubs/climate-image"]["tags"])
+    whole.github.commit(SOURCE, {"environment.yml": "dependencies: [python=3.12, numpy]\n"})
+    whole.github.actions.wait(20)
+    assert whole.ecr.ecr.registry.repositories["hubs/climate-image"]["tags"] == pushed
+
+
+def test_from_a_key_to_keyless_the_user_goes_with_its_keys(whole: Whole, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.wants("key")
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    whole.wants("keyless")
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    whole.assert_built()
+    assert whole.keys == {}
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr()
