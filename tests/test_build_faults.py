@@ -109,6 +109,7 @@ def test_a_build_that_never_begins_ends_with_a_sentence_and_is_waited_for_again(
     assert 120 < meanwhile.waited < 180
     assert follows(whole) == "none"
     organization.enabled_repositories = "all"
+    whole.github.state.repository(SOURCE).actions_enabled = True
     meanwhile.push()
     assert apply() == ExitCode.OK, said()
     assert_done(whole)
