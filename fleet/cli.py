@@ -87,6 +87,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_plan(commands)
     _add_apply(commands)
+    _add_credentials(commands)
     _add_show(commands)
     _add_small(commands)
     return parser.parse_args(arguments)
@@ -105,6 +106,17 @@ def _add_apply(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_planning(parser)
     _flag(parser, "auto-approve", help="do not ask before writing")
     _option(parser, "lock-timeout", metavar="SECONDS", type=_seconds, default=0.0, help="wait this long for the lock")
+
+
+def _add_credentials(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(commands, "credentials", "list the credentials that builds push with, or replace them")
+    parser.add_argument("action", choices=["list", "rotate"], help="list them, worst first, or replace them by newer")
+    _flag(parser, "json", help="list: as JSON")
+    _option(parser, "older-than", metavar="DAYS", type=_days, help="rotate: only those that are this old, such as 90d")
+    _flag(parser, "auto-approve", help="rotate: do not ask before writing")
+    _option(parser, "lock-timeout", metavar="SECONDS", type=_seconds, default=0.0, help="wait this long for the lock")
+    _add_selection(parser)
+    parser.set_defaults(refresh=True, plan_file=None)
 
 
 def _add_show(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -138,13 +150,17 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:
+    _add_selection(parser)
+    _option(
+        parser, "refresh", metavar="BOOL", type=_boolean, default=True, help="false: make no network request (offline)"
+    )
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
     _fleet_file(parser)
     selector = "ADDRESS, hub:NAME, image:NAME or label:KEY=VALUE, with globs; may be given often"
     _option(parser, "target", metavar="SELECTOR", action="append", default=[], help=f"only these: {selector}")
     _option(parser, "exclude", metavar="SELECTOR", action="append", default=[], help=f"all but these: {selector}")
-    _option(
-        parser, "refresh", metavar="BOOL", type=_boolean, default=True, help="false: make no network request (offline)"
-    )
     _option(parser, "max-requests", metavar="N", type=_positive, help="end cleanly (exit 7) after this many requests")
     _option(parser, "deadline", metavar="SECONDS", type=_seconds, help="end cleanly (exit 7) after this time")
     _flag(parser, "no-color", help="no colours")
@@ -183,6 +199,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _days(text: str) -> int:
+    if not (text.endswith("d") and text[:-1].isdecimal() and 0 < int(text[:-1]) < 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 90d")
+    return int(text[:-1])
 
 
 def _seconds(text: str) -> float:

@@ -70,7 +70,8 @@ class Intended(Frozen):
 
 
 class GroupDone(Frozen):
-    """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored."""
+    """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored,
+    `retiring` the identities whose older credential builds may still use."""
 
     event: Literal["group-done"] = "group-done"
     run: str
@@ -81,6 +82,7 @@ class GroupDone(Frozen):
     found: bool = False
     receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
+    retiring: tuple[str, ...] = ()
 
 
 class GroupFailed(Frozen):

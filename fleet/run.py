@@ -22,6 +22,7 @@ from fleet.plan import Plan
 from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
+from fleet.retirement import source_of
 from fleet.services import Workshop
 from fleet.state import State
 from fleet.store import FolderStore
@@ -140,6 +141,7 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         run.begun,
         forbidden,
         run.workshop.stored,
+        retired_later=frozenset(filter(None, map(source_of, plan.changes))),
         known=lambda change: known(change, receipts.get, hubs),
     )
     outcome = carry_out(plan, services, recorder)
@@ -210,6 +212,7 @@ class _Journalist:
                     found=found,
                     receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
                     stored={str(address): key for address, key in result.stored.items()},
+                    retiring=tuple(map(str, result.retiring)),
                 )
             )
             run.workshop.receipts.update(result.receipts)

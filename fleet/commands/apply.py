@@ -31,23 +31,17 @@ def run(options: argparse.Namespace) -> int:
     """Make the world as fleet.yaml says, or carry out a saved plan."""
     if options.plan_file:
         return _apply_saved(options)
-    if not options.auto_approve and not sys.stdin.isatty():
-        raise UsageError(
-            "apply asks before it writes, and there is no terminal to ask on: give -auto-approve, or a plan file"
-        )
+    check_terminal(options, "apply asks before it writes", "or a plan file")
     loaded = load(Path(options.file))
     workshop = Workshop(loaded.fleet, loaded.source.folder, pace_of(options), source=loaded.source)
-    with _opened(workshop, options) as opened:
+    with opened_run(workshop, options) as opened:
         plan = make_plan(loaded, workshop, question_of(options, workshop, opened.state))
         write(plan_lines(plan), no_color=options.no_color)
         check_policy(plan, loaded)
         if not plan.changes:
             close_what_is_no_longer_wanted(opened, plan)
             return ExitCode.OK
-        if not options.auto_approve and not _approved():
-            write([line("Nothing was applied.")], sys.stderr)
-            return ExitCode.ERROR
-        return _carry_out(opened, plan, options)
+        return carry_out(opened, plan, options) if is_approved(options) else ExitCode.ERROR
 
 
 def _apply_saved(options: argparse.Namespace) -> int:
@@ -55,24 +49,39 @@ def _apply_saved(options: argparse.Namespace) -> int:
         raise UsageError("a saved plan is applied whole: -target and -exclude belong to `fleet plan`")
     folder = Path(options.file).parent
     plan, fleet = load_plan(Path(options.plan_file), lambda fleet: Workshop(fleet, folder, Pace()).spec_type)
-    with _opened(Workshop(fleet, folder, pace_of(options)), options) as opened:
-        return _carry_out(opened, plan, options)
+    with opened_run(Workshop(fleet, folder, pace_of(options)), options) as opened:
+        return carry_out(opened, plan, options)
+
+
+def check_terminal(options: argparse.Namespace, why: str, *otherwise: str) -> None:
+    """Raise UsageError where a person is to be asked, and there is none."""
+    if not options.auto_approve and not sys.stdin.isatty():
+        remedy = ", ".join(("give -auto-approve", *otherwise))
+        raise UsageError(f"{why}, and there is no terminal to ask on: {remedy}")
 
 
 @contextmanager
-def _opened(workshop: Workshop, options: argparse.Namespace) -> Iterator[Run]:
+def opened_run(workshop: Workshop, options: argparse.Namespace) -> Iterator[Run]:
+    """A run that holds the lock; what it has to say of how it began is said."""
     with open_run(store_of(workshop), workshop, options.lock_timeout) as opened:
         write([line(note) for note in opened.notes], sys.stderr)
         yield opened
 
 
-def _approved() -> bool:
+def is_approved(options: argparse.Namespace) -> bool:
+    """Whether a plan that was shown may be applied, asked of a person unless the command line says so."""
+    if options.auto_approve:
+        return True
     sys.stderr.write("\nApply these changes? Only 'yes' will be accepted: ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
+    if sys.stdin.readline().strip() == "yes":
+        return True
+    write([line("Nothing was applied.")], sys.stderr)
+    return False
 
 
-def _carry_out(opened: Run, plan: Plan, options: argparse.Namespace) -> int:
+def carry_out(opened: Run, plan: Plan, options: argparse.Namespace) -> int:
+    """Carry out a plan, tell of it, and answer with the exit code."""
     gc.enable()  # from here on a run may last for hours
     pace = opened.workshop.pace
     with _stopping_cleanly(pace), watch(len(grouped(plan.changes)), no_color=options.no_color) as watcher:
