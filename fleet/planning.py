@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 
 from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
@@ -20,6 +20,7 @@ from fleet.policy import departures, hold_of, refusals
 from fleet.preflight import preflight
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
+from fleet.rotation import Rotations, by_rule, holdings, rotations
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
 from fleet.site import PROVIDER, is_local
@@ -70,6 +71,8 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
     changes = [*changes, *tracks.builds]
+    rotated = made.rotations(homes, changes)
+    changes = [*changes, *rotated.changes]
     moves, left_out = made.of_sites(surveyed, wants, tracks)
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
@@ -89,6 +92,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
+            reasons=rotated.reasons,
             left_out=tuple(left_out),
             notes=(
                 *tracks.notes,
@@ -188,6 +192,18 @@ class _Making:
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
         still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
         return [*changes, *departures(still_ours, (), fleet, self._group)], unread
+
+    def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
+        """The credentials that are too old, and the older ones that are still to be revoked."""
+        if not self.question.refresh:
+            return Rotations()
+        labels = _labels(self.loaded.fleet)
+        held = [
+            one
+            for one in holdings(self.loaded, homes)
+            if self._is_selected(Subject(one.secret.address, images=(one.image,)), labels)
+        ]
+        return rotations(held, changes, self.workshop, by_rule(self.loaded), datetime.now(UTC))
 
     def _refuse_all(self, disputes: Sequence[Dispute]) -> None:
         diagnostic = self.loaded.source.diagnostic

@@ -369,19 +369,28 @@ class Issued:
 
 
 class Issuer(Provider):
-    """A provider of credentials that their service shows once.
+    """A provider of credentials that fleet issues, and replaces one by another.
 
-    The core calls `issue` and `prove` while a code host stores the values, and `revoke` when they are stored; the other
+    Their service shows them once, unless they are `by_turns`. The core calls `issue` and `prove` while a code host
+    stores the values, and `revoke` when they are stored and no build that could use an older one is running; the other
     way round, with the group still open, after a run that was killed. So of an identity's credentials the newest is the
     one that is stored, or about to be.
     """
 
     issuing: ClassVar[frozenset[str]]
     """The kinds of identity that a `SecretRef` of such a credential names as its source."""
+    by_turns: ClassVar[bool] = False
+    """Whether the service shows credentials again: `apply` then makes the first with the identity, and `issue` answers
+    with one that stands there and was not stored, where that is no older than the stored one."""
 
     @abstractmethod
     def credentials(self, source: Address) -> Sequence[Credential]:
         """What stands at an identity, oldest first; nothing where there is no such identity."""
+
+    def standing(self, sources: Collection[Address]) -> Mapping[Address, Sequence[Credential]]:
+        """`credentials` of many identities; a service that lists them together says so here."""
+        asked = list(sources)
+        return dict(zip(asked, self.context.each(self.credentials, asked), strict=True))
 
     @abstractmethod
     def issue(self, source: Address, stored: str | None) -> Issued:
@@ -515,6 +524,10 @@ class CodeHost(Provider):
 
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build (its latest attempt)."""
+        raise LookupError(f"{type(self).__name__} builds nothing")
+
+    def running(self, repository: str, workflow: str) -> Mapping[str, str]:
+        """The runs of a workflow that have not ended, on whatever branch: the address of each by its id."""
         raise LookupError(f"{type(self).__name__} builds nothing")
 
     def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:

@@ -24,6 +24,7 @@ from fleet.plan import Plan
 from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
+from fleet.retirement import source_of
 from fleet.runner import By, runner_of
 from fleet.services import Workshop
 from fleet.state import State
@@ -152,6 +153,7 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         run.begun,
         forbidden,
         run.workshop.stored,
+        retired_later=frozenset(filter(None, map(source_of, plan.changes))),
         known=lambda change: known(change, receipts.get, hubs),
         announce=recorder.announce,
         ahead=run.store.ahead,
@@ -230,6 +232,7 @@ class _Journalist:
                     found=found,
                     receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
                     stored={str(address): key for address, key in result.stored.items()},
+                    retiring=tuple(map(str, result.retiring)),
                 )
             )
             run.workshop.receipts.update(result.receipts)

@@ -1,7 +1,8 @@
 """State: history and bookkeeping, folded from the journal. Losing it loses no resource.
 
 It holds what the world cannot tell: which addresses fleet owns (to see what left the file), what stood at each
-address before fleet's last write, what a killed run had begun, and which of an identity's credentials was stored last.
+address before fleet's last write, what a killed run had begun, which of an identity's credentials was stored last, and
+whose older credential is still to be revoked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from fleet.runner import By
 FORMAT_VERSION = 1
 
 RUNS_KEPT = 50
+
+RETIREMENTS = "credentials:retirement:"
+"""Begins the addresses of steps that revoke an identity's older credentials; the identity's address follows."""
 
 
 class Thing(Frozen):
@@ -59,6 +63,7 @@ class State(Frozen):
     things: dict[str, Thing] = Field(default_factory=dict)
     begun: dict[str, Begun] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
+    retiring: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     journal_offset: int = 0
 
@@ -66,7 +71,7 @@ class State(Frozen):
 def fold(state: State, entries: Iterable[Entry]) -> State:
     """The state after these entries of the journal."""
     things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
-    stored = dict(state.stored)
+    stored, retiring = dict(state.stored), dict.fromkeys(state.retiring)
     for entry in entries:
         match entry:
             case RunBegan():
@@ -82,7 +87,11 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                     _settle(things, step, entry)
                     if step.after is None:
                         stored.pop(step.address, None)
+                        retiring.pop(step.address, None)
+                    if step.address.startswith(RETIREMENTS):
+                        retiring.pop(step.address.removeprefix(RETIREMENTS), None)
                 stored.update(entry.stored)
+                retiring.update(dict.fromkeys(entry.retiring))
             case GroupFailed():
                 if not entry.open:
                     begun.pop(entry.group, None)
@@ -92,7 +101,8 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                     for run in runs
                 ]
     runs = runs[-RUNS_KEPT:]
-    return state.model_copy(update={"things": things, "begun": begun, "stored": stored, "runs": tuple(runs)})
+    found = {"things": things, "begun": begun, "stored": stored, "retiring": tuple(retiring), "runs": tuple(runs)}
+    return state.model_copy(update=found)
 
 
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:

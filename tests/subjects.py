@@ -115,7 +115,10 @@ class OwnLoginQuaySubject(QuaySubject):
     """The same with an operator's own login for pushing, so that no robot is made."""
 
     environment: ClassVar[Mapping[str, str]] = {**QuaySubject.environment, "PUSH_PASSWORD": "canary-push-password"}
-    without: ClassVar[Mapping[str, str]] = {"neighbour": "an operator's own login may do more, and fleet says nothing"}
+    without: ClassVar[Mapping[str, str]] = {
+        "neighbour": "an operator's own login may do more, and fleet says nothing",
+        "issuer": "fleet issues nothing where the operator has a login",
+    }
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

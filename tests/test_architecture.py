@@ -50,6 +50,7 @@ LAYERS = [
     {"fleet.state_branch", "fleet.group_commit"},
     {"fleet.tenure", "fleet.builds", "fleet.issuing", "fleet.preflight"},
     {"fleet.posting", "fleet.plan_difference", "fleet.reviewed"},
+    {"fleet.retirement"},
     {
         "fleet.store",
         "fleet.git_store",
@@ -69,8 +70,8 @@ LAYERS = [
         "fleet.apply",
     },
     {"fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
-    {"fleet.obstacles"},
-    {"fleet.planning"},
+    {"fleet.obstacles", "fleet.rotation"},
+    {"fleet.planning", "fleet.credentials"},
     {"fleet.drift"},
     {"fleet.show_drift", "fleet.events", "fleet.told"},
     {"fleet.show_markdown"},

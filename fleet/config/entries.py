@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from pydantic import (
     BeforeValidator,
     Field,
+    PlainSerializer,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
@@ -143,7 +144,17 @@ def _days(value: Any) -> Any:
     raise problem("{shown} is not a number of days, such as 90d")
 
 
-Days = Annotated[timedelta, BeforeValidator(_days), WithJsonSchema({"type": "string", "pattern": DAYS})]
+def _as_written(value: timedelta) -> str:
+    return f"{value.days}d"
+
+
+Days = Annotated[
+    timedelta,
+    BeforeValidator(_days),
+    PlainSerializer(_as_written, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DAYS}),
+]
+"""A number of days, such as `90d`."""
 
 
 class Registry(Entry):

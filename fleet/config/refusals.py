@@ -28,9 +28,6 @@ def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for name, host in fleet.code_hosts.items():
         if host.delivery == "pull-request":
             yield ("code_hosts", name, "delivery"), "delivery by pull request is"
-    for name, registry in fleet.registries.items():
-        if registry.rotate is not None:
-            yield ("registries", name, "rotate"), "rotation of credentials is"
 
 
 def _removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:

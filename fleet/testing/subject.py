@@ -122,8 +122,9 @@ class Subject(ABC):
 
     def docker_login(self, login: Login, secrets: Mapping[str, Secret]) -> Credentials:
         """What a docker client logs in with, as a build would, once it has been given an image's Actions secrets."""
-        (password,) = secrets.values()
-        return Credentials(login.username, password)
+        given = {f"${{{{ secrets.{name} }}}}": secret for name, secret in secrets.items()}
+        username = given[login.username].expose() if login.username in given else login.username
+        return Credentials(username, given[login.password])
 
     def disarm(self, image: str) -> None:
         """Take the right to push from the login that pushes an image."""

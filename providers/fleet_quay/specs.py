@@ -15,7 +15,8 @@ MARK = "managed by fleet "
 
 _MARKED = re.compile(rf"{MARK}(\S+)")
 _SHORT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_LONGEST = 255
+_LONGEST = 253
+"""Characters, so that the names of robots that replace the first have room as well."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
