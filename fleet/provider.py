@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
+from fleet.branch import Branch, Swap, Swapped
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.gitblob import blob_id
@@ -68,6 +69,7 @@ __all__ = [
     "Address",
     "Answer",
     "Ask",
+    "Branch",
     "Build",
     "Change",
     "CodeHost",
@@ -101,6 +103,7 @@ __all__ = [
     "Receipts",
     "Registry",
     "RegistryImage",
+    "Remark",
     "Resource",
     "Reveal",
     "Secret",
@@ -110,11 +113,14 @@ __all__ = [
     "SiteReference",
     "SourceRepository",
     "Spec",
+    "Swap",
+    "Swapped",
     "Tag",
     "Timeouts",
     "TryAgain",
     "Unsure",
     "Url",
+    "Verdict",
     "blob_id",
     "full_name",
     "host_of",
@@ -503,8 +509,43 @@ class Build:
         return self.commit[:12]
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says of a commit: `conclusion` is `success`, `failure`, `neutral` or `action_required`."""
+
+    name: str
+    conclusion: str
+    title: str
+    summary: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment of ours on a pull request: its number, the pull request's head, and the comment's text."""
+
+    pull_request: int
+    head: str
+    body: str
+
+
 class CodeHost(Provider):
     """A provider where repositories live."""
+
+    def comment(self, repository: str, number: int, marker: str, body: str) -> str:
+        """See that the pull request has one comment of ours that holds `marker`, and that it says `body`; its address.
+
+        Others' comments are left alone, whatever they hold.
+        """
+        raise LookupError(f"{type(self).__name__} has no pull requests")
+
+    def judge(self, repository: str, commit: str, verdict: Verdict) -> str:
+        """Put a check on a commit; returns its address."""
+        raise LookupError(f"{type(self).__name__} has no checks")
+
+    def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
+        """Our comment that holds `marker`, on the merged pull request that brought a commit; None without one."""
+        raise LookupError(f"{type(self).__name__} has no pull requests")
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """What must exist for an image's source, the files that start its build last. Pure."""
@@ -552,3 +593,21 @@ class CodeHost(Provider):
 
         `unfinished` holds the git blob ids of the contents that it was writing.
         """
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that holds data, such as fleet's state, in as few requests as may be."""
+        raise ProviderError(f"{self.name} cannot keep data on a branch")
+
+    def swap(self, swap: Swap) -> Swapped:
+        """Make one commit on such a branch, or begin it; raises Conflict when it is not at `expected_head`."""
+        raise ProviderError(f"{self.name} cannot keep data on a branch")
+
+    def repository_at(self, url: str) -> str | None:
+        """The repository that a git remote's URL leads to, as the other methods take it; None for one that lies
+        elsewhere. Pure.
+        """
+        return None
+
+    def origin(self, repository: str) -> str | None:
+        """The URL of the remote `origin` of a checkout on the local disk; None where it has none, or is no checkout."""
+        return None

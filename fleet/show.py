@@ -48,11 +48,11 @@ def _body(plan: Plan) -> Iterator[Line]:
     for where, changes in by_group.items():
         yield ()
         yield line("  ", ("bold", where))
-        for alike in _identical(plan, changes):
+        for alike in identical(plan, changes):
             yield from _alike(plan, alike)
 
 
-def _identical(plan: Plan, changes: Iterable[Change]) -> list[list[Change]]:
+def identical(plan: Plan, changes: Iterable[Change]) -> list[list[Change]]:
     """Changes that do the same thing, together, in the order of the first of each."""
     same: dict[tuple[Any, ...], list[Change]] = {}
     for change in changes:
@@ -75,7 +75,7 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
     else:
         names = count(len(changes), first.address.kind) if len(changes) > 1 else ""
         yield line("  ", symbol, " ", names or f"{first.address.kind} {first.address.name}", ("dim", _verb(first)))
-        for text in _fields(first.before, first.after):
+        for text in field_lines(first.before, first.after):
             yield line("      ", text)
         if len(changes) == 1:
             return
@@ -127,7 +127,7 @@ def _verb(change: Change) -> str:
     return verbs.get(change.action, "")
 
 
-def _fields(before: Spec | None, after: Spec | None) -> Iterator[str]:
+def field_lines(before: Spec | None, after: Spec | None) -> Iterator[str]:
     """The fields that differ; of a new thing those that say something."""
     if after is None:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -53,6 +53,8 @@ class Robot(Owned):
 
     Its description is not compared: Quay cannot change it after the robot was made.
     """
+
+    is_credential: ClassVar[bool] = True
 
     repository: str
     role: str | None = "write"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from fleet import plugins
 from fleet.provider import Provider
+from fleet.services import CHECKOUT, Workshop
 from fleet.testing import FLEET, CodeHostSubject
 from tests.little_fleet import git
 from tests.subjects.common import MAKES_NOTHING, NO_REGISTRY, OF_ISSUERS, OF_REGISTRIES, OF_THINGS, Row
@@ -29,6 +30,9 @@ class CheckoutSubject(CodeHostSubject):
         git(self.top, "config", "user.name", "An Operator")
         git(self.top, "config", "user.email", "operator@example.org")
         self.commit(self.content)
+
+    def open(self, workshop: Workshop) -> Provider:
+        return workshop[CHECKOUT]
 
     @classmethod
     def provider(cls) -> builtins.type[Provider]:

@@ -58,10 +58,15 @@ OF_THINGS = [
     "what exists is adopted",
 ]
 OF_CODE_HOSTS = [
+    "a branch for data is begun and swapped",
     "a commit lands whole",
     "a moved branch is a conflict",
+    "a remote elsewhere is not taken for one here",
+    "a swap for another head is a conflict",
     "files are of one commit",
     "killed at every step of a commit",
+    "killed at every step of a swap",
+    "of sixteen swaps one wins",
     "of two writers one wins",
     "recovering nothing changes nothing",
     "the last change of a line is known",
@@ -94,4 +99,5 @@ NO_CODE_HOST = "it is no code host"
 NO_REGISTRY = "it is no registry"
 MAKES_NOTHING = "it makes nothing"
 NOT_ONCE = "it issues nothing that is shown once"
+OF_FORGETTING = ["forgetting takes marker and credential only", "killed at every write of forgetting"]
 OF_ISSUERS = ["issued credentials replace each other"]
