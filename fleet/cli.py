@@ -228,7 +228,10 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     sandbox.add_argument("hub", nargs="?", metavar="HUB", help="the hub to visit")
     _option(sandbox, "choice", metavar="CHOICE", help="the image to choose there (the default one)")
     _option(sandbox, "folder", metavar="DIR", default=".demo", help="where it keeps everything (.demo)")
-    _option(sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five ports (8400)")
+    _option(sandbox, "registry", metavar="NAME", help="where its images live (quay); a wrong name lists all")
+    _option(
+        sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five or six ports (8400)"
+    )
     version = _command(commands, "version", "print the version")
     _flag(version, "json", help="as JSON")
 

@@ -37,7 +37,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from fleet.branch import Branch, Swap, Swapped
 from fleet.each import Each, one_by_one
@@ -96,6 +96,7 @@ __all__ = [
     "Objection",
     "OciClient",
     "OutOfBudget",
+    "OwnLogin",
     "Owned",
     "Provider",
     "ProviderError",
@@ -125,6 +126,7 @@ __all__ = [
     "host_of",
     "is_loopback",
     "is_name",
+    "no_keyless",
     "one_by_one",
     "split_host",
 ]
@@ -299,6 +301,46 @@ class Login:
     def stored(cls, username: str, password: SecretRef, secret: str = "DOCKER_PASSWORD") -> Self:  # noqa: S107 - a name
         """A user name, and a password kept as the Actions secret `secret`."""
         return cls(username, f"${{{{ secrets.{secret} }}}}", {secret: password})
+
+
+OWN_LOGIN, PASSWORD = "login", "password"
+"""The kind and the field of an operator's own password, for one repository; it is no kind that is planned."""
+
+
+class OwnLogin(Frozen):
+    """An operator's own login: proved where it is to push, stored for it, never rotated or revoked."""
+
+    model_config = ConfigDict(strict=True)
+
+    username: Annotated[str, StringConstraints(min_length=1)] = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+    def credentials(self, context: Context) -> Credentials:
+        """The user name and the password, read now."""
+        from fleet.oci import Credentials
+
+        return Credentials(self.username, context.secret(self.password))
+
+    @staticmethod
+    def reference(registry: str, repository: str) -> SecretRef:
+        """What `Registry.reveal` is asked for: the password, to push to one repository of a registry of fleet.yaml."""
+        return SecretRef(source=Address(registry, OWN_LOGIN, repository), field=PASSWORD)
+
+    @staticmethod
+    def is_asked_for(ref: SecretRef) -> bool:
+        """Whether a reference is such a one; `ref.source.name` is the repository."""
+        return (ref.source.kind, ref.field) == (OWN_LOGIN, PASSWORD)
+
+
+def no_keyless(sentence: str) -> BeforeValidator:
+    """Marks a setting `push` where builds cannot push without a stored secret: refuses `keyless` with a sentence."""
+
+    def refused(value: object) -> object:
+        if value == "keyless":
+            raise ValueError(sentence)
+        return value
+
+    return BeforeValidator(refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,17 @@ from fleet.site import PROVIDER, SiteAddress, SiteReference
 from fleet.sites import Values
 from fleet.testing import FLEET, NAME, NONSENSE, Subject
 from tests.images import Image, push
-from tests.subjects import GitHubSubject
+from tests.subjects.common import (
+    NO_CODE_HOST,
+    NO_REGISTRY,
+    OF_CODE_HOSTS,
+    OF_FORGETTING,
+    OF_ISSUERS,
+    OF_OWNED_THINGS,
+    OF_REGISTRIES,
+    Row,
+)
+from tests.subjects.github import GitHubSubject
 
 BEFORE, AFTER, BY_HAND = "2026.01.30", "2026.04.29", "2025.12.24"
 """The tags that a hub has at first, that fleet.yaml wants, and that somebody sets behind fleet's back."""
@@ -175,3 +185,22 @@ class ValuesSubject(GitHubSubject):
     def rights(self) -> Mapping[str, Callable[[], None]]:
         kept = {**self.known.rights, "contents": "read"}
         return {"contents": lambda: self.state.tokens.update({self.token: replace(self.known, rights=kept)})}
+
+
+_WITHOUT = {
+    NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS]),
+    NO_CODE_HOST: OF_CODE_HOSTS,
+    _OF_THINGS["occupy"]: OF_OWNED_THINGS,
+    _OF_THINGS["forgetting"]: OF_FORGETTING,
+}
+
+ROWS: Mapping[str, Row] = {
+    "configurator": Row(ConfiguratorSubject, _WITHOUT),
+    "values": Row(
+        ValuesSubject,
+        {
+            **_WITHOUT,
+            "a site that says neither what was found nor what is wanted is left alone": ["apply works from any state"],
+        },
+    ),
+}
