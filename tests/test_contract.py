@@ -11,7 +11,14 @@ import pytest
 from fleet import plugins
 from fleet.testing import CRASH_POINTS, Case, Subject, cases
 from tests.conftest import DOES_NOT_APPLY
-from tests.subjects import CheckoutSubject, GitHubSubject, OciSubject, OwnLoginQuaySubject, QuaySubject
+from tests.subjects import (
+    CheckoutSubject,
+    EnvironmentGitHubSubject,
+    GitHubSubject,
+    OciSubject,
+    OwnLoginQuaySubject,
+    QuaySubject,
+)
 from tests.subjects_azure import AcrSubject, DockerHubSubject, GhcrSubject, OwnLoginAcrSubject, OwnLoginGhcrSubject
 from tests.subjects_ecr import EcrKeySubject, EcrSubject, OwnLoginEcrSubject
 from tests.subjects_google import GarSubject, GarWithKeysSubject, GcrSubject, OwnLoginGarSubject
@@ -34,6 +41,7 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "gcr": GcrSubject,
     "checkout": CheckoutSubject,
     "github": GitHubSubject,
+    "github with an environment": EnvironmentGitHubSubject,
 }
 
 CASES = {f"{row}: {case.name}": case for row, subject in SUBJECTS.items() for case in cases(subject)}
@@ -152,6 +160,7 @@ WITHOUT: Mapping[str, Mapping[str, list[str]]] = {
         "it makes nothing": OF_THINGS,
     },
     "github": {"it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS])},
+    "github with an environment": {"it is no registry": sorted([*OF_REGISTRIES, *OF_ISSUERS])},
 }
 """The cases that do not apply to each provider, by the reason."""
 

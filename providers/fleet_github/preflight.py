@@ -17,8 +17,7 @@ from fleet_github.branch_rules import rules_against
 from fleet_github.client import Client
 from fleet_github.files import MAY_PUSH
 from fleet_github.owners import Owner, against_owner
-from fleet_github.reading import repository_of
-from fleet_github.specs import ManagedFiles, Repository
+from fleet_github.specs import ManagedFiles, Repository, repository_of
 
 Found = tuple[Change, Objection]
 

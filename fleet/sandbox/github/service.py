@@ -26,6 +26,7 @@ from fleet.sandbox.github.rest import (
     branches,
     checks,
     contents,
+    environments,
     gitdata,
     pulls,
     ratelimit,
@@ -39,7 +40,10 @@ from fleet.sandbox.github.state import State
 from fleet.sandbox.http import WRITES, Request, Response
 from fleet.sandbox.push import Registries
 
-_PARTS = (accounts, apps, repositories, refs, branches, gitdata, rules, checks, contents, secrets, actions, pulls)
+_PARTS = (
+    *(accounts, apps, repositories, refs, branches, gitdata, rules, checks, contents, secrets, environments, actions),
+    pulls,
+)
 _REPOSITORY = re.compile(r"/repos/([^/]+)/([^/]+)(/.*)?")
 _BY_ID = re.compile(r"/repositories/(\d+)(/.*)?")
 _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
