@@ -17,7 +17,7 @@ from fleet.model import Address, Change, Owned, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
-from fleet.preflight import preflight
+from fleet.preflight import notices, preflight
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.selection import Selection, Subject
@@ -61,6 +61,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     unread += settings.unread
     surveyed = settings.added_to(survey(read, workshop.files))
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
+    told = notices([change for change in changes if change.after is not None], workshop, workshop.pace)
     tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
@@ -87,6 +88,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             notes=(
                 *tracks.notes,
                 *homes.notes({change.address for change in changes}),
+                *told,
                 *_warnings(surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),

@@ -231,6 +231,10 @@ class Provider(ABC):
         """
         return {}
 
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """What a person should know before these changes are made, looked up without a write; once for each plan."""
+        return ()
+
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Carry out one group, all or nothing, from whatever state the world is in."""
         raise LookupError(f"{type(self).__name__} has no kinds to apply")

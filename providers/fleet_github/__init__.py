@@ -32,7 +32,7 @@ from fleet_github.files import read_files, write_commit
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
-from fleet_github.preflight import preflight
+from fleet_github.preflight import notices, preflight
 from fleet_github.reading import read_world
 from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
@@ -134,6 +134,10 @@ class GitHub(CodeHost):
     def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
         """What GitHub is sure to refuse: a few requests for each owner, and some for repositories that change."""
         return preflight(self._client, self.context, changes)
+
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """What would make builds wait."""
+        return notices(self._client, self.context, changes)
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
         """Make each thing what it is to be; the receipts are what reading it again needs."""

@@ -60,9 +60,11 @@ def set_variable(client: Client, place: Place, value: str) -> None:
         client.rest("POST", path, body)
 
 
-def reviewers_of(client: Client, repository: str, name: str) -> list[str]:
-    """Who must approve of each job in an environment; nobody where there is no such environment."""
+def waiting_in(client: Client, repository: str, name: str) -> list[str]:
+    """What builds in an environment wait for; nothing where there is no such environment, or it is not shown."""
     found = client.rest("GET", f"/repos/{repository}/environments/{name}", None, 403, 404)
     rules = found.document.get("protection_rules") or () if found.status == 200 else ()
+    said = [f"{rule['wait_timer']} minutes" for rule in rules if rule.get("wait_timer")]
     people = [one["reviewer"] for rule in rules for one in rule.get("reviewers") or ()]
-    return [str(one.get("login") or one.get("slug")) for one in people]
+    names = [str(one.get("login") or one.get("slug")) for one in people]
+    return [*said, *([f"the approval of {' or '.join(names)}"] if names else [])]
