@@ -13,7 +13,7 @@ from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal
 from fleet.hub_targets import find_settings
 from fleet.images import Homes, find_homes, read_homes
-from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.model import Address, Change, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told
 from fleet.policy import departures, hold_of, refusals
@@ -169,7 +169,8 @@ class _Making:
         changes, disputes = differences(selected, world, groups)
         self._refuse_all(disputes)
         self._refuse_all(preflight(changes, selected, self.workshop, self.workshop.pace))
-        still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
+        left = {address: world[address] for address in gone if address in world}
+        still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
         return [*changes, *departures(still_ours, (), fleet, self._group)], []
 
     def _refuse_all(self, disputes: Sequence[Dispute]) -> None:
@@ -321,7 +322,3 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 def _subject(item: Wanted) -> Subject:
     return Subject(item.resource.address, images=(item.image,))
-
-
-def _is_owned_by(spec: Spec | None, fleet: str) -> bool:
-    return isinstance(spec, Owned) and spec.owner == fleet

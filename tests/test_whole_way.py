@@ -318,3 +318,25 @@ def test_killed_at_a_write_and_run_again_the_end_is_the_same(
     tag = whole.little.at_head("three.yaml").partition("tag: ")[2].strip(" '}\n")
     assert tag in whole.tags
     record_property(CRASH_POINTS, int(process.returncode == -signal.SIGKILL))
+
+
+def test_a_secret_moves_into_an_environment_and_goes_with_its_image(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    before = whole.head
+    whole.document["images"]["climate"]["secrets"] = {"environment": "registry"}
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    source = whole.github.state.repository(SOURCE)
+    held = source.environments["registry"]
+    assert (list(source.secrets), list(held.secrets)) == ([], ["QUAY_PASSWORD"])
+    assert whole.head != before
+    assert whole.head[:12] in whole.tags
+    assert whole.head[:12] in whole.little.at_head("three.yaml")
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+    del whole.document["images"]["climate"], whole.document["hubs"]["three"], whole.document["templates"]
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert (source.topics, held.secrets) == ((), {})
+    assert list(held.branches.values()) == [("branch", "main")]

@@ -100,7 +100,10 @@ class Rig:
 
     def resources(self) -> list[Resource]:
         """All that the images of fleet.yaml need."""
-        return [resource for home in self.homes() for resource in home.resources]
+        homes = find_homes(load(self.folder / "fleet.yaml"), self.workshop())[0]
+        of_registries = [resource for home in homes.homes.values() for resource in home.resources]
+        resources = [*of_registries, *(resource for source in homes.sources.values() for resource in source)]
+        return [resource for resource in resources if resource.address.provider == NAME]
 
     def plan(self) -> Plan:
         """What apply would change; raises FleetError."""

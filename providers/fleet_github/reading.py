@@ -141,9 +141,10 @@ def _each(paths: Iterable[str]) -> list[str]:
 
 def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> ActionsSecret | None:
     """A secret that is there; None for one that a killed run of ours may have written, so that it is written again."""
-    if context.begun(address):  # also one that was recorded before: dates of a second's precision may be equal
-        return None
     recorded = context.recorded(address)
+    is_wanted = recorded is None or context.wanted(address) is not None
+    if context.begun(address) and is_wanted:  # also one recorded before: dates of a second's precision may be equal
+        return None
     if recorded is None:
         return ActionsSecret()
     also = recorded.get("also") or {}

@@ -60,6 +60,10 @@ class ActionsSecret(Spec):
     changed: bool = False
     replace: bool = False
 
+    def is_owned_by(self, fleet: str) -> bool:
+        """By our record of having stored it as it is: what somebody stored meanwhile is theirs."""
+        return self.source is not None
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ActionsSecret):
             return False
