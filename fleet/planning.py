@@ -13,11 +13,11 @@ from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal, Stale
 from fleet.hub_targets import find_settings
 from fleet.images import Homes, find_homes, read_homes
-from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.model import Address, Change, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told, Track
 from fleet.policy import departures, hold_of, refusals
-from fleet.preflight import preflight
+from fleet.preflight import notices, preflight
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.rotation import Rotations, by_rule, holdings, rotations
@@ -58,13 +58,10 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     made = _Making(loaded, workshop, question)
     homes, wrong = made.homes()
     _refuse(wrong)
-    read, unread = hub_files(fleet, question)
     workshop.blobs.update(homes.blobs)
-    settings = find_settings(loaded, workshop, question.selection, question.refresh)
-    _refuse(settings.wrong)
-    unread += settings.unread
-    surveyed = settings.added_to(survey(read, workshop.files))
+    surveyed, unread = _survey(loaded, workshop, question)
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
+    told = notices([change for change in changes if change.after is not None], workshop, workshop.pace)
     tracks = follow(loaded, homes, changes, workshop, Following(question.refresh, question.reviewed))
     if tracks.moved:
         raise Stale("; ".join(tracks.moved))
@@ -97,11 +94,20 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             notes=(
                 *tracks.notes,
                 *homes.notes({change.address for change in changes}),
+                *told,
                 *_warnings(surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),
         ),
     )
+
+
+def _survey(loaded: Loaded, workshop: Workshop, question: Question) -> tuple[Survey, list[Address]]:
+    """What hubs say now, in files and in services, and what was not read of it."""
+    read, unread = hub_files(loaded.fleet, question)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    _refuse(settings.wrong)
+    return settings.added_to(survey(read, workshop.files)), [*unread, *settings.unread]
 
 
 def check_policy(plan: Plan, loaded: Loaded) -> None:
@@ -190,7 +196,8 @@ class _Making:
         changes, disputes = differences(seen, world, groups)
         self._refuse_all(disputes)
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
-        still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
+        left = {address: world[address] for address in gone if address in world}
+        still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
         return [*changes, *departures(still_ours, (), fleet, self._group)], unread
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
@@ -355,7 +362,3 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 def _subject(item: Wanted) -> Subject:
     return Subject(item.resource.address, images=(item.image,))
-
-
-def _is_owned_by(spec: Spec | None, fleet: str) -> bool:
-    return isinstance(spec, Owned) and spec.owner == fleet
