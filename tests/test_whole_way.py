@@ -419,7 +419,7 @@ def test_a_secret_moves_into_an_environment_and_goes_with_its_image(
     assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
     source = whole.github.state.repository(SOURCE)
     held = source.environments["registry"]
-    assert (list(source.secrets), list(held.secrets)) == ([], ["QUAY_PASSWORD"])
+    assert (list(source.secrets), list(held.secrets)) == ([], ["QUAY_USERNAME", "QUAY_PASSWORD"])
     assert whole.head != before
     assert whole.head[:12] in whole.tags
     assert whole.head[:12] in whole.little.at_head("three.yaml")
