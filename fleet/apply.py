@@ -2,6 +2,8 @@
 
 One failure is one failure: it stops the groups that need it and no others. Everything is re-read in bulk first, so
 that what is done already is found done, and what has moved since the plan was made is left alone.
+
+Longer than most modules, because the way of a group from ready to ended is one thing to read.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from graphlib import TopologicalSorter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from fleet.errors import ExitCode, FleetError, OutOfBudget, Stale, TryAgain, Unsure
+from fleet.errors import ExitCode, FleetError, Locked, OutOfBudget, Stale, TryAgain, Unsure
 from fleet.issuing import Issuing
 from fleet.model import Address, Change, Spec
 from fleet.pace import Pace
@@ -80,6 +82,8 @@ class Outcome:
     results: tuple[Result, ...]
     stopped: str = ""
     interrupted: bool = False
+    stop_code: ExitCode = ExitCode.BUDGET
+    """What the run would end with if what stopped it were all there is to say."""
 
     def of(self, *statuses: Status) -> list[Result]:
         """The results with one of these statuses."""
@@ -90,11 +94,15 @@ class Outcome:
         """The documented exit code; when several would fit, the one that says most about the world."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
+        if self.stopped and self.stop_code is ExitCode.LOCKED:
+            return ExitCode.LOCKED
         if self.of(Status.FAILED):
             return ExitCode.PARTIAL if self.of(Status.DONE) else ExitCode.ERROR
         if self.of(Status.STALE):
             return ExitCode.STALE
-        return ExitCode.BUDGET if self.stopped else ExitCode.OK
+        if not self.stopped:
+            return ExitCode.OK
+        return ExitCode.PARTIAL if self.stop_code is ExitCode.ERROR and self.of(Status.DONE) else self.stop_code
 
 
 class Recorder(Protocol):
@@ -109,12 +117,23 @@ class Recorder(Protocol):
         ...
 
 
+def _announced(group: Group) -> Future[None]:
+    """Nobody writes anything down."""
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a plan is carried out with: the providers by name, the pace of the run, what a killed run had begun (each
     address with what it was to become), which changes may no longer be made, with the reason, the credential that was
     stored last of each identity, of which identities a step of the plan revokes the older one, and what makes of a
-    change the one that it is known to be when it is written."""
+    change the one that it is known to be when it is written.
+
+    `announce` writes a group down before it is written; the group begins when the result is there. `ahead` says how
+    many groups of a provider may be announced beyond those that it takes at once.
+    """
 
     providers: Providers
     pace: Pace
@@ -123,6 +142,8 @@ class Services:
     stored: Mapping[Address, str] = field(default_factory=dict)
     retired_later: Collection[Address] = ()
     known: Callable[[Change], Change] = lambda change: change
+    announce: Callable[[Group], Future[None]] = _announced
+    ahead: int = 0
 
 
 def grouped(changes: Iterable[Change]) -> dict[str, Group]:
@@ -155,12 +176,14 @@ def carry_out(plan: Plan, services: Services, recorder: Recorder) -> Outcome:
     groups = grouped(plan.changes)
     try:
         decided = dict(_decide(groups, services))
-    except OutOfBudget as error:
-        return Outcome(tuple(Result(group, Status.SKIPPED) for group in groups.values()), str(error))
+    except (OutOfBudget, Locked) as error:
+        skipped = tuple(Result(group, Status.SKIPPED) for group in groups.values())
+        return Outcome(skipped, str(error), stop_code=error.exit_code)
     run = _Run(groups, services, recorder)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fleet") as pool:
         run.work(pool, decided)
-    return Outcome(tuple(run.results[key] for key in groups), run.stopped, interrupted=services.pace.stop.is_set())
+    results = tuple(run.results[key] for key in groups)
+    return Outcome(results, run.stopped, services.pace.stop.is_set(), run.stop_code)
 
 
 def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[str, Result | None]]:
@@ -197,7 +220,8 @@ def _is_done(world: Mapping[Address, Spec], change: Change, services: Services) 
 
 
 class _Run:
-    """The groups of one run, on their way from ready to ended; all of it happens in one thread but the writes."""
+    """The groups of one run, on their way: ready, announced, at their turn, running, ended. All of it happens in one
+    thread but the writes."""
 
     def __init__(self, groups: Mapping[str, Group], services: Services, recorder: Recorder) -> None:
         self.groups = groups
@@ -205,38 +229,74 @@ class _Run:
         self.recorder = recorder
         self.results: dict[str, Result] = {}
         self.stopped = ""
+        self.stop_code = ExitCode.BUDGET
         self._order = TopologicalSorter({key: group.needs for key, group in groups.items()})
         self._order.prepare()
         self._ready: list[str] = []
-        self._running: dict[Future[Written], str] = {}
+        self._announced: dict[Future[Any], str] = {}
+        self._turn: list[str] = []
+        self._running: dict[Future[Any], str] = {}
 
     def work(self, pool: ThreadPoolExecutor, decided: Mapping[str, Result | None]) -> None:
         """Go through all groups."""
         while self._order.is_active():
             self._ready.extend(self._order.get_ready())
-            self._start_what_may_start(pool, decided)
-            if self._running:
-                ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            self._start_what_may_start(pool)
+            self._announce_what_may_be(decided)
+            waited_for = [*self._announced, *self._running]
+            if waited_for:
+                ended, _ = wait(waited_for, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    self._end(self._running.pop(future), future)
+                    if future in self._running:
+                        self._end(self._running.pop(future), future)
+                    else:
+                        self._begin(self._announced.pop(future), future)
 
-    def _start_what_may_start(self, pool: ThreadPoolExecutor, decided: Mapping[str, Result | None]) -> None:
+    def _announce_what_may_be(self, decided: Mapping[str, Result | None]) -> None:
         held_back: list[str] = []
         for key in self._ready:
             group = self.groups[key]
             settled = self._blocked(group) or decided[key] or self._stopping(group)
             if settled:
                 self._finish(settled)
-            elif self._is_full(group.provider):
-                held_back.append(key)
+            elif self._room(group.provider, *self._running.values(), *self._turn, *self._announced.values()) > 0:
+                self._announced[self.services.announce(group)] = key
             else:
-                self.recorder.began(group)
-                self._running[pool.submit(write_group, group, self.services)] = key
+                held_back.append(key)
         self._ready = held_back
 
-    def _is_full(self, provider: str) -> bool:
-        running = sum(self.groups[key].provider == provider for key in self._running.values())
-        return running >= self.services.providers[provider].limits.at_once
+    def _room(self, provider: str, *keys: str) -> int:
+        limit = self.services.providers[provider].limits.at_once + self.services.ahead
+        return limit - sum(self.groups[key].provider == provider for key in keys)
+
+    def _begin(self, key: str, announced: Future[Any]) -> None:
+        """A group is written down, so that it may be written when its turn comes."""
+        error = announced.exception()
+        if error is None:
+            self._turn.append(key)
+        elif isinstance(error, FleetError):
+            self._stop(error)
+            self._finish(Result(self.groups[key], Status.SKIPPED, str(error)))
+        else:
+            raise error
+
+    def _start_what_may_start(self, pool: ThreadPoolExecutor) -> None:
+        held_back: list[str] = []
+        for key in self._turn:
+            group = self.groups[key]
+            settled = self._stopping(group)
+            if settled:
+                self._finish(settled)
+            elif self._room(group.provider, *self._running.values()) > self.services.ahead:
+                self.recorder.began(group)
+                self._running[pool.submit(write_group, group, self.services)] = key
+            else:
+                held_back.append(key)
+        self._turn = held_back
+
+    def _stop(self, error: FleetError) -> None:
+        if not self.stopped:
+            self.stopped, self.stop_code = str(error), error.exit_code
 
     def _blocked(self, group: Group) -> Result | None:
         for key in sorted(group.needs):
@@ -248,20 +308,22 @@ class _Run:
     def _stopping(self, group: Group) -> Result | None:
         if self.services.pace.stop.is_set() and not self.stopped:
             self.stopped = "the run was asked to stop"
+        self.stopped = self.stopped or self.services.pace.no_more
         try:
             self.services.pace.check()
-        except OutOfBudget as error:
-            self.stopped = self.stopped or str(error)
+            self.services.pace.guard()
+        except (OutOfBudget, Locked) as error:
+            self._stop(error)
         return Result(group, Status.SKIPPED, self.stopped) if self.stopped else None
 
-    def _end(self, key: str, future: Future[Written]) -> None:
+    def _end(self, key: str, future: Future[Any]) -> None:
         group = self.groups[key]
         error = future.exception()
         if error is None:
             written = future.result()
             self._finish(Result(group, Status.DONE, "", *written))
-        elif isinstance(error, OutOfBudget):
-            self.stopped = self.stopped or str(error)
+        elif isinstance(error, OutOfBudget | Locked):
+            self._stop(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))
         elif isinstance(error, Stale):
             self._finish(Result(group, Status.STALE, str(error)))

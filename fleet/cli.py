@@ -87,8 +87,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_plan(commands)
     _add_apply(commands)
+    _add_drift(commands)
     _add_credentials(commands)
     _add_show(commands)
+    _add_ci(commands)
     _add_small(commands)
     return parser.parse_args(arguments)
 
@@ -98,6 +100,7 @@ def _add_plan(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_planning(parser)
     _option(parser, "out", metavar="FILE", help="write the plan to a file for `fleet apply FILE`")
     _flag(parser, "detailed-exitcode", help="exit with 2 when there are changes")
+    _add_telling(parser)
 
 
 def _add_apply(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -106,6 +109,79 @@ def _add_apply(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_planning(parser)
     _flag(parser, "auto-approve", help="do not ask before writing")
     _option(parser, "lock-timeout", metavar="SECONDS", type=_seconds, default=0.0, help="wait this long for the lock")
+    _option(parser, "expect-plan", metavar="HASH", help="write only if this is still the plan, as it was reviewed")
+    _option(
+        parser, "resolutions", metavar="PLANFILE", help="the reviewed plan's file: its builds are used, no newer ones"
+    )
+    _option(
+        parser,
+        "on-stale",
+        choices=["skip", "replan", "fail"],
+        default="skip",
+        help="what becomes of the rest when something moved: go on, plan it again, or begin nothing more (skip)",
+    )
+    _add_telling(parser)
+
+
+def _add_drift(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(commands, "drift", "say what moved in the world since fleet last applied (exit 2)")
+    _fleet_file(parser)
+    _option(parser, "max-requests", metavar="N", type=_positive, help="end cleanly (exit 7) after this many requests")
+    _option(parser, "deadline", metavar="SECONDS", type=_seconds, help="end cleanly (exit 7) after this time")
+    _add_without(parser)
+    _flag(parser, "no-color", help="no colours")
+    _add_telling(parser)
+    parser.set_defaults(target=[], exclude=[], refresh=True)
+
+
+def _add_ci(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(commands, "ci", "what a fleet repository's workflows need")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=_Parser)
+    init = actions.add_parser("init", help="write the workflow of a fleet repository", description="Write it.")
+    init.add_argument("host", metavar="HOST", choices=["github"], help="where the repository lives: github")
+    _fleet_file(init)
+    _option(
+        init,
+        "action",
+        dest="reference",
+        metavar="OWNER/REPO@SHA",
+        required=True,
+        help="the repository of fleet, pinned by commit",
+    )
+    _option(init, "branch", metavar="NAME", default="main", help="the default branch (main)")
+    _add_without(init)
+    _flag(init, "overwrite", help="replace a workflow that says something else")
+    init.set_defaults(action="init")
+    reviewed = actions.add_parser(
+        "reviewed", help="find the plan that the merged pull request showed", description="Find it."
+    )
+    _fleet_file(reviewed)
+    reviewed.set_defaults(action="reviewed")
+
+
+def _add_telling(parser: argparse.ArgumentParser) -> None:
+    _option(
+        parser,
+        "format",
+        choices=["text", "markdown", "github"],
+        default="text",
+        help="text, Markdown, or all that GitHub Actions takes: annotations, summary, outputs, comment (text)",
+    )
+    _flag(parser, "json", help="as JSON lines, in Terraform's envelope")
+    _option(
+        parser, "comment", metavar="NUMBER", type=_positive, help="with -format=github: comment on this pull request"
+    )
+
+
+def _add_without(parser: argparse.ArgumentParser) -> None:
+    _option(
+        parser,
+        "without",
+        metavar="REGISTRY",
+        action="append",
+        default=[],
+        help="a registry whose login this run lacks: what it holds is not read; may be given often",
+    )
 
 
 def _add_credentials(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -116,7 +192,7 @@ def _add_credentials(commands: argparse._SubParsersAction[_Parser]) -> None:
     _flag(parser, "auto-approve", help="rotate: do not ask before writing")
     _option(parser, "lock-timeout", metavar="SECONDS", type=_seconds, default=0.0, help="wait this long for the lock")
     _add_selection(parser)
-    parser.set_defaults(refresh=True, plan_file=None)
+    parser.set_defaults(refresh=True, plan_file=None, on_stale="skip")
 
 
 def _add_show(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -130,11 +206,19 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     validate = _command(commands, "validate", "check fleet.yaml, without network or credentials")
     _fleet_file(validate)
     _flag(validate, "json", help="as Terraform's diagnostics document")
+    _option(
+        validate, "format", choices=["text", "github"], default="text", help="text, or annotations of GitHub (text)"
+    )
     _flag(validate, "no-color", help="no colours")
     _command(commands, "schema", "print the JSON Schema of fleet.yaml")
     importer = _command(commands, "import", "print a fleet.yaml for an existing configuration", module="import_")
     importer.add_argument("layout", metavar="LAYOUT", choices=["2i2c"], help="how the configuration is laid out: 2i2c")
     importer.add_argument("path", metavar="PATH", help="its folder")
+    unlock = _command(commands, "force-unlock", "take the lease on the state from a run that is dead", "force_unlock")
+    unlock.add_argument("run", metavar="RUN", help="the run that holds it, as the message of exit code 6 names it")
+    _fleet_file(unlock)
+    _flag(unlock, "force", help="do not ask first")
+    _flag(unlock, "no-color", help="no colours")
     sandbox = _command(commands, "sandbox", "services on loopback to try everything out with")
     sandbox.add_argument(
         "action",
@@ -144,7 +228,10 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     sandbox.add_argument("hub", nargs="?", metavar="HUB", help="the hub to visit")
     _option(sandbox, "choice", metavar="CHOICE", help="the image to choose there (the default one)")
     _option(sandbox, "folder", metavar="DIR", default=".demo", help="where it keeps everything (.demo)")
-    _option(sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five ports (8400)")
+    _option(sandbox, "registry", metavar="NAME", help="where its images live (quay); a wrong name lists all")
+    _option(
+        sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five or six ports (8400)"
+    )
     version = _command(commands, "version", "print the version")
     _flag(version, "json", help="as JSON")
 
@@ -161,6 +248,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     selector = "ADDRESS, hub:NAME, image:NAME or label:KEY=VALUE, with globs; may be given often"
     _option(parser, "target", metavar="SELECTOR", action="append", default=[], help=f"only these: {selector}")
     _option(parser, "exclude", metavar="SELECTOR", action="append", default=[], help=f"all but these: {selector}")
+    _add_without(parser)
     _option(parser, "max-requests", metavar="N", type=_positive, help="end cleanly (exit 7) after this many requests")
     _option(parser, "deadline", metavar="SECONDS", type=_seconds, help="end cleanly (exit 7) after this time")
     _flag(parser, "no-color", help="no colours")

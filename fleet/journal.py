@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fleet.model import Change, Frozen, Removal, canonical
+from fleet.runner import By
 
 
 class Step(Frozen):
@@ -36,46 +37,46 @@ class Step(Frozen):
         )
 
 
-class RunBegan(Frozen):
+class _Written(Frozen):
+    """What every entry says: the run, when, and on whose behalf where a CI system told."""
+
+    run: str
+    at: str
+    by: By | None = None
+
+
+class RunBegan(_Written):
     """A run took the lock and starts to write."""
 
     event: Literal["run-began"] = "run-began"
-    run: str
-    at: str
     plan: str
     user: str
     host: str
     version: str
 
 
-class GroupBegan(Frozen):
+class GroupBegan(_Written):
     """A group is about to be written."""
 
     event: Literal["group-began"] = "group-began"
-    run: str
-    at: str
     group: str
     provider: str
     steps: tuple[Step, ...]
 
 
-class Intended(Frozen):
+class Intended(_Written):
     """The git blob ids of the file contents that a group is about to write to a repository."""
 
     event: Literal["intended"] = "intended"
-    run: str
-    at: str
     group: str
     blobs: tuple[str, ...]
 
 
-class GroupDone(Frozen):
+class GroupDone(_Written):
     """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored,
     `retiring` the identities whose older credential builds may still use."""
 
     event: Literal["group-done"] = "group-done"
-    run: str
-    at: str
     group: str
     plan: str
     steps: tuple[Step, ...]
@@ -85,23 +86,19 @@ class GroupDone(Frozen):
     retiring: tuple[str, ...] = ()
 
 
-class GroupFailed(Frozen):
+class GroupFailed(_Written):
     """A group did not end well. `open` says that something of it may be written, so that the next run goes on there."""
 
     event: Literal["group-failed"] = "group-failed"
-    run: str
-    at: str
     group: str
     error: str
     open: bool = False
 
 
-class RunEnded(Frozen):
+class RunEnded(_Written):
     """A run ended by itself, with this exit code."""
 
     event: Literal["run-ended"] = "run-ended"
-    run: str
-    at: str
     exit_code: int
 
 
@@ -116,7 +113,7 @@ def _reader() -> TypeAdapter[Entry]:
 
 def to_line(entry: Entry) -> bytes:
     """One line for one entry, line end included."""
-    return entry.model_dump_json().encode() + b"\n"
+    return entry.model_dump_json(exclude=None if entry.by else {"by"}).encode() + b"\n"
 
 
 def parse_lines(data: bytes, first_line: int = 1) -> Iterable[Entry]:

@@ -5,9 +5,10 @@ All of it is frozen data. A plan is made of these, so they have one JSON form ea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
@@ -60,6 +61,13 @@ class Spec(Frozen):
 
     A provider answers reads in the same type that the configuration produces, so that a difference is `!=`.
     """
+
+    is_credential: ClassVar[bool] = False
+    """Whether a thing of this kind lets somebody in; what changes of these is shown before all else but removals."""
+
+    def authors(self) -> Mapping[str, str]:
+        """Who last changed it by hand, by part, where the service tells."""
+        return {}
 
     def objection(self, standing: Spec | None) -> Objection | None:
         """Why this must not replace what stands there, beside ownership; None, unless a provider says otherwise."""

@@ -64,15 +64,25 @@ def _silent(reason: str, seconds: float) -> None:
     """Nobody is listening."""
 
 
+def _unguarded() -> None:
+    """Nothing has to be asked first."""
+
+
 @dataclass(slots=True)
 class Pace:
-    """The pace of one run. `stop` is set when the run shall end; every wait then ends at once."""
+    """The pace of one run. `stop` is set when the run shall end; every wait then ends at once. `no_more` says why
+    nothing more is to be begun, while what is under way goes on.
+
+    `guard` is asked before each request, and raises what ends the run: Locked, when its lease is another's.
+    """
 
     budget: Budget = field(default_factory=Budget)
     clock: Clock = field(default_factory=RealClock)
     tell: Tell = _silent
     stop: threading.Event = field(default_factory=threading.Event)
+    no_more: str = ""
     used: Counter[str] = field(default_factory=Counter)
+    guard: Callable[[], None] = _unguarded
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _next: dict[str, float] = field(default_factory=dict)
     _start: float = field(init=False)
@@ -93,6 +103,7 @@ class Pace:
     def spend(self, service: str, limits: Limits) -> None:
         """Count one request to a service, and wait until its rate allows it; raises OutOfBudget when it may not be."""
         self.check()
+        self.guard()
         with self._lock:
             if self.budget.requests is not None and self.requests >= self.budget.requests:
                 raise OutOfBudget(f"the budget of {self.budget.requests} requests is used up")

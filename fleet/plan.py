@@ -40,6 +40,17 @@ class Resolution(NamedTuple):
     digest: str
 
 
+class Track(NamedTuple):
+    """What `newest-build` meant for an image when the plan was made: a commit, the tag that its build gave, the digest.
+
+    The digest is empty where no registry was asked about the tag.
+    """
+
+    commit: str
+    tag: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a change is rooted: the line of the file it edits (for a site), the image that hubs
@@ -73,6 +84,7 @@ class Plan:
     configuration: Mapping[str, Any]
     changes: tuple[Change, ...]
     resolutions: Mapping[Address, Resolution] = field(default_factory=dict)
+    tracks: Mapping[str, Track] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     """Contents of files that the plan writes, by git blob id."""
     unread: tuple[Address, ...] = ()
@@ -119,6 +131,7 @@ def decided(plan: Plan) -> dict[str, Any]:
         "configuration": plan.configuration,
         "changes": [_change(change) for change in plan.changes],
         "resolutions": {str(address): list(resolution) for address, resolution in plan.resolutions.items()},
+        "tracks": {image: list(track) for image, track in plan.tracks.items()},
         "blobs": {oid: base64.b64encode(data).decode() for oid, data in plan.blobs.items()},
         "unread": [str(address) for address in plan.unread],
         "partial": plan.partial,

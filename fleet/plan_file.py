@@ -15,7 +15,7 @@ from fleet.config import Fleet
 from fleet.errors import FleetError
 from fleet.files import write_atomically
 from fleet.model import Address, Change, Rotation, Spec, canonical
-from fleet.plan import FORMAT_VERSION, LeftOut, Place, Plan, Resolution, Told, decided
+from fleet.plan import FORMAT_VERSION, LeftOut, Place, Plan, Resolution, Told, Track, decided
 
 Kinds = Callable[[Address], type[Spec]]
 """Finds the type of the specs at an address."""
@@ -64,6 +64,7 @@ def _plan(document: Mapping[str, Any], told: Mapping[str, Any], kinds: Kinds) ->
         configuration=document["configuration"],
         changes=tuple(_change(change, kinds) for change in document["changes"]),
         resolutions={Address.parse(key): Resolution(*parts) for key, parts in document["resolutions"].items()},
+        tracks={image: Track(*parts) for image, parts in document["tracks"].items()},
         blobs={oid: base64.b64decode(data) for oid, data in document["blobs"].items()},
         unread=tuple(Address.parse(address) for address in document["unread"]),
         partial=document["partial"],

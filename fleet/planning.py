@@ -10,12 +10,12 @@ from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
 from fleet.diagnostics import Diagnostic
 from fleet.difference import Dispute, Wanted, differences
-from fleet.errors import FleetError, InputError, PolicyRefusal
+from fleet.errors import FleetError, InputError, PolicyRefusal, Stale
 from fleet.hub_targets import find_settings
 from fleet.images import Homes, find_homes, read_homes
 from fleet.model import Address, Change, Owned, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
-from fleet.plan import LeftOut, Place, Plan, Resolution, Told
+from fleet.plan import LeftOut, Place, Plan, Resolution, Told, Track
 from fleet.policy import departures, hold_of, refusals
 from fleet.preflight import preflight
 from fleet.reference import ImageReference
@@ -25,7 +25,7 @@ from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
 from fleet.site import PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
-from fleet.tracks import Tracks, follow
+from fleet.tracks import Following, Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
 from fleet.world import read_all
 
@@ -35,6 +35,7 @@ class Question:
     """What a plan is asked for: everything or a part, with or without the network, as of which day.
 
     `owned` is what fleet knows to have made or adopted, with the digest that each reference last meant in `digests`.
+    `reviewed` holds the builds that somebody agreed to, by image: they are followed, and no newer ones.
     """
 
     today: date
@@ -42,12 +43,14 @@ class Question:
     refresh: bool = True
     owned: Mapping[Address, Spec] = field(default_factory=dict)
     digests: Mapping[Address, str] = field(default_factory=dict)
+    reviewed: Mapping[str, Track] = field(default_factory=dict)
 
 
 def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     """The plan for a fleet as of now.
 
-    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag.
+    Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag; Stale for a reviewed build that
+    is no longer what it was.
     """
     fleet = loaded.fleet
     _refuse(unbuilt(loaded))
@@ -55,14 +58,16 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     made = _Making(loaded, workshop, question)
     homes, wrong = made.homes()
     _refuse(wrong)
-    read, unread = _hub_files(fleet, question)
+    read, unread = hub_files(fleet, question)
     workshop.blobs.update(homes.blobs)
     settings = find_settings(loaded, workshop, question.selection, question.refresh)
     _refuse(settings.wrong)
     unread += settings.unread
     surveyed = settings.added_to(survey(read, workshop.files))
     changes, not_read = made.of_resources(list(homes.wanted(fleet)))
-    tracks = follow(loaded, homes, changes, workshop, refresh=question.refresh)
+    tracks = follow(loaded, homes, changes, workshop, Following(question.refresh, question.reviewed))
+    if tracks.moved:
+        raise Stale("; ".join(tracks.moved))
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
     changes = [*changes, *tracks.builds]
@@ -77,6 +82,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
         changes=(*changes, *moves),
         resolutions=resolutions,
+        tracks=_frozen(tracks, homes, resolved),
         blobs={oid: data for oid, data in homes.blobs.items() if changes},
         unread=(*unread, *not_read),
         partial=question.selection.is_partial,
@@ -114,7 +120,7 @@ def _labels(fleet: Fleet) -> Mapping[str, Mapping[str, str]]:
     return {name: hub.labels for name, hub in fleet.hubs.items()}
 
 
-def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[Address]]:
+def hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[Address]]:
     """Where the hubs' values lie, and the repositories that an offline plan does not read."""
     read: list[HubFiles] = []
     unread: dict[Address, None] = {}
@@ -128,6 +134,15 @@ def _hub_files(fleet: Fleet, question: Question) -> tuple[list[HubFiles], list[A
         else:
             unread[Address(PROVIDER, "repository", repository)] = None
     return read, list(unread)
+
+
+def _frozen(tracks: Tracks, homes: Homes, resolved: Resolved | None) -> dict[str, Track]:
+    """What each followed image's newest build is, with the digest of its tag where a registry was asked."""
+    digests = resolved.digests if resolved else {}
+    return {
+        key: Track(build.commit, build.tag, digests.get(ImageReference(homes.names[key], build.tag), ""))
+        for key, build in tracks.followed.items()
+    }
 
 
 def _places(surveyed: Survey, moves: Iterable[Change]) -> dict[Address, Place]:
@@ -161,18 +176,22 @@ class _Making:
         addresses = [*(item.resource.address for item in selected), *gone]
         if not self.question.refresh:
             return [], addresses
+        unread = [address for address in addresses if address.provider in self.workshop.without]
+        addresses = [address for address in addresses if address.provider not in self.workshop.without]
         self.workshop.wanted.update({item.resource.address: item.resource.spec for item in selected})
         world: dict[Address, Spec] = {}
         for answer in read_all(addresses, self.workshop, self.workshop.pace).values():
             if isinstance(answer, FleetError):
                 raise answer
             world.update(answer)
-        groups = {item.resource.address: self._group(item.resource.address) for item in selected}
-        changes, disputes = differences(selected, world, groups)
+        hidden = set(unread)
+        seen = [item for item in selected if item.resource.address not in hidden]
+        groups = {item.resource.address: self._group(item.resource.address) for item in seen}
+        changes, disputes = differences(seen, world, groups)
         self._refuse_all(disputes)
-        self._refuse_all(preflight(changes, selected, self.workshop, self.workshop.pace))
+        self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
         still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
-        return [*changes, *departures(still_ours, (), fleet, self._group)], []
+        return [*changes, *departures(still_ours, (), fleet, self._group)], unread
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
         """The credentials that are too old, and the older ones that are still to be revoked."""
@@ -183,6 +202,7 @@ class _Making:
             one
             for one in holdings(self.loaded, homes)
             if self._is_selected(Subject(one.secret.address, images=(one.image,)), labels)
+            and self.workshop.without.isdisjoint((one.secret.address.provider, one.source.provider))
         ]
         return rotations(held, changes, self.workshop, by_rule(self.loaded), datetime.now(UTC))
 
@@ -290,7 +310,8 @@ class _Making:
         if unread:
             shown = ", ".join(str(address) for address in unread[:5])
             more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
-            yield f"Not read (offline): {shown}{more}. What stands there is not part of this plan."
+            why = "without its login" if self.question.refresh else "offline"
+            yield f"Not read ({why}): {shown}{more}. What stands there is not part of this plan."
         if resolved is None:
             if moves:
                 yield "No registry was asked: whether these tags exist was not checked."

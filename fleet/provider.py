@@ -37,8 +37,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
+from fleet.branch import Branch, Swap, Swapped
 from fleet.each import Each, one_by_one
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.gitblob import blob_id
@@ -68,6 +69,7 @@ __all__ = [
     "Address",
     "Answer",
     "Ask",
+    "Branch",
     "Build",
     "Change",
     "CodeHost",
@@ -94,12 +96,14 @@ __all__ = [
     "Objection",
     "OciClient",
     "OutOfBudget",
+    "OwnLogin",
     "Owned",
     "Provider",
     "ProviderError",
     "Receipts",
     "Registry",
     "RegistryImage",
+    "Remark",
     "Resource",
     "Reveal",
     "Secret",
@@ -109,16 +113,20 @@ __all__ = [
     "SiteReference",
     "SourceRepository",
     "Spec",
+    "Swap",
+    "Swapped",
     "Tag",
     "Timeouts",
     "TryAgain",
     "Unsure",
     "Url",
+    "Verdict",
     "blob_id",
     "full_name",
     "host_of",
     "is_loopback",
     "is_name",
+    "no_keyless",
     "one_by_one",
     "split_host",
 ]
@@ -293,6 +301,46 @@ class Login:
     def stored(cls, username: str, password: SecretRef, secret: str = "DOCKER_PASSWORD") -> Self:  # noqa: S107 - a name
         """A user name, and a password kept as the Actions secret `secret`."""
         return cls(username, f"${{{{ secrets.{secret} }}}}", {secret: password})
+
+
+OWN_LOGIN, PASSWORD = "login", "password"
+"""The kind and the field of an operator's own password, for one repository; it is no kind that is planned."""
+
+
+class OwnLogin(Frozen):
+    """An operator's own login: proved where it is to push, stored for it, never rotated or revoked."""
+
+    model_config = ConfigDict(strict=True)
+
+    username: Annotated[str, StringConstraints(min_length=1)] = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+    def credentials(self, context: Context) -> Credentials:
+        """The user name and the password, read now."""
+        from fleet.oci import Credentials
+
+        return Credentials(self.username, context.secret(self.password))
+
+    @staticmethod
+    def reference(registry: str, repository: str) -> SecretRef:
+        """What `Registry.reveal` is asked for: the password, to push to one repository of a registry of fleet.yaml."""
+        return SecretRef(source=Address(registry, OWN_LOGIN, repository), field=PASSWORD)
+
+    @staticmethod
+    def is_asked_for(ref: SecretRef) -> bool:
+        """Whether a reference is such a one; `ref.source.name` is the repository."""
+        return (ref.source.kind, ref.field) == (OWN_LOGIN, PASSWORD)
+
+
+def no_keyless(sentence: str) -> BeforeValidator:
+    """Marks a setting `push` where builds cannot push without a stored secret: refuses `keyless` with a sentence."""
+
+    def refused(value: object) -> object:
+        if value == "keyless":
+            raise ValueError(sentence)
+        return value
+
+    return BeforeValidator(refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,8 +518,43 @@ class Build:
         return self.commit[:12]
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says of a commit: `conclusion` is `success`, `failure`, `neutral` or `action_required`."""
+
+    name: str
+    conclusion: str
+    title: str
+    summary: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment of ours on a pull request: its number, the pull request's head, and the comment's text."""
+
+    pull_request: int
+    head: str
+    body: str
+
+
 class CodeHost(Provider):
     """A provider where repositories live."""
+
+    def comment(self, repository: str, number: int, marker: str, body: str) -> str:
+        """See that the pull request has one comment of ours that holds `marker`, and that it says `body`; its address.
+
+        Others' comments are left alone, whatever they hold.
+        """
+        raise LookupError(f"{type(self).__name__} has no pull requests")
+
+    def judge(self, repository: str, commit: str, verdict: Verdict) -> str:
+        """Put a check on a commit; returns its address."""
+        raise LookupError(f"{type(self).__name__} has no checks")
+
+    def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
+        """Our comment that holds `marker`, on the merged pull request that brought a commit; None without one."""
+        raise LookupError(f"{type(self).__name__} has no pull requests")
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """What must exist for an image's source, the files that start its build last. Pure."""
@@ -523,3 +606,21 @@ class CodeHost(Provider):
 
         `unfinished` holds the git blob ids of the contents that it was writing.
         """
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that holds data, such as fleet's state, in as few requests as may be."""
+        raise ProviderError(f"{self.name} cannot keep data on a branch")
+
+    def swap(self, swap: Swap) -> Swapped:
+        """Make one commit on such a branch, or begin it; raises Conflict when it is not at `expected_head`."""
+        raise ProviderError(f"{self.name} cannot keep data on a branch")
+
+    def repository_at(self, url: str) -> str | None:
+        """The repository that a git remote's URL leads to, as the other methods take it; None for one that lies
+        elsewhere. Pure.
+        """
+        return None
+
+    def origin(self, repository: str) -> str | None:
+        """The URL of the remote `origin` of a checkout on the local disk; None where it has none, or is no checkout."""
+        return None

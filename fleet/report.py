@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from fleet.diagnostics import Diagnostic
 from fleet.errors import FleetError, InputError, PolicyRefusal
@@ -13,7 +13,13 @@ def error_lines(error: FleetError) -> list[Line]:
     """What is printed for an error."""
     if isinstance(error, InputError | PolicyRefusal):
         return diagnostic_lines(error.diagnostics)
-    return [line(("error", "Error: "), str(error))]
+    first, *more = str(error).splitlines() or [""]
+    return [line(("error", "Error: "), first), *(line("  ", text) for text in more)]
+
+
+def diagnostics_of(error: FleetError) -> Sequence[Diagnostic]:
+    """What is wrong, mistake by mistake; an error without places is one mistake."""
+    return error.diagnostics if isinstance(error, InputError | PolicyRefusal) else (Diagnostic(str(error)),)
 
 
 def diagnostic_lines(diagnostics: Iterable[Diagnostic]) -> list[Line]:

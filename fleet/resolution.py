@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from fleet.errors import FleetError, InputError, OutOfBudget
+from fleet.errors import FleetError, InputError, Locked, OutOfBudget
 from fleet.pace import Pace
 from fleet.provider import ImageReference, Registry
 from fleet.reference import split_host
@@ -46,7 +46,7 @@ def resolve(references: Collection[ImageReference], registry_at: RegistryAt, pac
         try:
             registry = registry_at(host)
             return pace.repeat(registry.limits, lambda: registry.resolve(by_host[host]))
-        except (InputError, OutOfBudget):
+        except (InputError, Locked, OutOfBudget):
             raise
         except FleetError as error:
             return str(error)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
+import os
 import secrets
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from fleet import __version__
 from fleet.apply import Forbidden, Group, Outcome, Recorder, Result, Services, Status, carry_out
 from fleet.builds import known
-from fleet.errors import FleetError, OutOfBudget
+from fleet.errors import FleetError, Locked, OutOfBudget
 from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
 from fleet.model import Address, Change, Spec
 from fleet.plan import Plan
@@ -23,9 +25,10 @@ from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
 from fleet.retirement import source_of
+from fleet.runner import By, runner_of
 from fleet.services import Workshop
 from fleet.state import State
-from fleet.store import FolderStore
+from fleet.store import Store
 from fleet.world import is_done
 
 
@@ -37,30 +40,39 @@ def now() -> str:
 @dataclass(slots=True)
 class Run:
     """A run that holds the lock. `notes` is what a person should know of how it began, `begun` what a killed run was
-    writing at each address and did not finish."""
+    writing at each address and did not finish, `by` the CI run that it is part of."""
 
     id: str
-    store: FolderStore
+    store: Store
     workshop: Workshop
     state: State
     notes: list[str] = field(default_factory=list)
     begun: dict[Address, Spec | None] = field(default_factory=dict)
+    by: By | None = None
 
     def write_down(self, entry: Entry) -> None:
         """Add an entry to the journal."""
-        self.store.append(entry)
+        self.store.append(self._signed(entry))
 
-    def intend(self, group: str, blobs: object) -> None:
-        """Write down what a group is about to write to a repository."""
-        self.write_down(Intended(run=self.id, at=now(), group=group, blobs=tuple(blobs)))  # type: ignore[arg-type]
+    def announce(self, entry: Entry) -> Future[None]:
+        """Add an entry to the journal that must be kept before what it announces is done."""
+        return self.store.keep(self._signed(entry))
+
+    def intend(self, group: str, blobs: Collection[str]) -> None:
+        """Write down what a group is about to write to a repository, and see it kept."""
+        self.announce(Intended(run=self.id, at=now(), group=group, blobs=tuple(blobs))).result()
+
+    def _signed(self, entry: Entry) -> Entry:
+        return entry.model_copy(update={"by": self.by}) if self.by else entry
 
 
 @contextlib.contextmanager
-def open_run(store: FolderStore, workshop: Workshop, lock_timeout: float) -> Iterator[Run]:
+def open_run(store: Store, workshop: Workshop, lock_timeout: float) -> Iterator[Run]:
     """Take the lock and settle what a killed run left; raises Locked when somebody else is writing."""
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-    with store.lock(run_id, workshop.pace, lock_timeout) as note:
-        run = Run(run_id, store, workshop, store.load(), [note] if note else [])
+    by = runner_of(os.environ).by
+    with store.lock(run_id, workshop.pace, lock_timeout, by) as note:
+        run = Run(run_id, store, workshop, store.load(), [note] if note else [], by=by)
         workshop.intend = run.intend
         workshop.remember(run.state)
         workshop.unfinished = [blob for begun in run.state.begun.values() for blob in begun.blobs]
@@ -82,7 +94,7 @@ def _settle(run: Run, name: str) -> None:
         run.workshop.wanted.update(_wanted(change for group in changes.values() for change in group))
         blobs = {group: begun.blobs for group, begun in groups.items()}
         found = run.workshop.pace.repeat(provider.limits, lambda: _settled(provider, changes, blobs))
-    except OutOfBudget:
+    except (OutOfBudget, Locked):
         raise
     except FleetError as error:
         run.notes.extend(
@@ -143,6 +155,8 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         run.workshop.stored,
         retired_later=frozenset(filter(None, map(source_of, plan.changes))),
         known=lambda change: known(change, receipts.get, hubs),
+        announce=recorder.announce,
+        ahead=run.store.ahead,
     )
     outcome = carry_out(plan, services, recorder)
     close_what_is_no_longer_wanted(run, plan)
@@ -188,12 +202,18 @@ class _Journalist:
     run: Run
     plan: Plan
     watcher: Recorder
+    announced: set[str] = field(default_factory=set)
+    """The groups that the journal says are begun, and that wait for their turn."""
 
-    def began(self, group: Group) -> None:
+    def announce(self, group: Group) -> Future[None]:
         steps = self._steps(group)
-        self.run.write_down(
+        self.announced.add(group.key)
+        return self.run.announce(
             GroupBegan(run=self.run.id, at=now(), group=group.key, provider=group.provider, steps=steps)
         )
+
+    def began(self, group: Group) -> None:
+        self.announced.discard(group.key)
         self.run.workshop.begun |= {change.address for change in group.changes}
         self.watcher.began(group)
 
@@ -223,6 +243,10 @@ class _Journalist:
             run.write_down(
                 GroupFailed(run=run.id, at=now(), group=group.key, error=result.why, open=may_be_half_written)
             )
+        elif group.key in self.announced:
+            was_open = any(change.address in run.begun for change in group.changes)
+            why = result.why or "its turn did not come"
+            run.write_down(GroupFailed(run=run.id, at=now(), group=group.key, error=why, open=was_open))
         self.watcher.ended(result)
 
     def _steps(self, group: Group) -> tuple[Step, ...]:

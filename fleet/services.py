@@ -62,6 +62,7 @@ class Workshop:
     """The providers of one run, each opened when it is first asked for.
 
     `source` is the text of fleet.yaml, where there is one: what is wrong with a secret is then said with its place.
+    `without` names registries of fleet.yaml whose login this run does not have.
     """
 
     fleet: Fleet
@@ -77,6 +78,7 @@ class Workshop:
     blobs: dict[str, bytes] = field(default_factory=dict)
     wanted: dict[Address, Spec] = field(default_factory=dict)
     source: Source | None = None
+    without: frozenset[str] = frozenset()
     _open: dict[str, Provider] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Provider:
@@ -112,7 +114,7 @@ class Workshop:
 
     def registry_at(self, host: str) -> Registry:
         """The registry that serves a host: the entry of fleet.yaml that does, else one that is asked as nobody."""
-        for name in self.fleet.registries:
+        for name in (name for name in self.fleet.registries if name not in self.without):
             provider = self[name]
             if isinstance(provider, Registry) and provider.host == host:
                 return provider
@@ -126,6 +128,16 @@ class Workshop:
         provider = self[name] if name else None
         if not isinstance(provider, CodeHost):
             raise FleetError(f"no entry of code_hosts serves the repository {repository}")
+        return provider
+
+    def apart(self, repository: str, pace: Pace) -> CodeHost:
+        """The code host of a repository, opened once more, with a pace of its own: it can be asked when this run may
+        ask no more."""
+        name = CHECKOUT if is_local(repository) else self.fleet.code_host_of(repository)
+        if name is None:
+            raise FleetError(f"no entry of code_hosts serves the repository {repository}")
+        provider = self._make(name, pace)
+        assert isinstance(provider, CodeHost), f"{name} is an entry of code_hosts"
         return provider
 
     def target(self, hub: str) -> HubTarget:
@@ -145,7 +157,7 @@ class Workshop:
         assert isinstance(provider, CodeHost), f"{name} is an entry of code_hosts"
         return provider
 
-    def _make(self, name: str) -> Provider:
+    def _make(self, name: str, pace: Pace | None = None) -> Provider:
         if name == PROVIDER:
             return Values(self.host, self._context(name), self.intend, self.unfinished)
         if name == BUILDS:
@@ -153,7 +165,7 @@ class Workshop:
         if name == RETIREMENTS:
             return Retirements(self.code_host, self.__getitem__, self.stored.get, self.pace)
         if name == CHECKOUT:
-            return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT))
+            return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT), pace)
         if name.startswith(ANONYMOUS):
             return self._anonymous(name)
         if name.startswith(_TARGET):
@@ -161,7 +173,7 @@ class Workshop:
         entry = self.fleet.registries.get(name) or self.fleet.code_hosts.get(name)
         if entry is None:
             raise FleetError(f"fleet.yaml has neither a registry nor a code host named {name!r}")
-        return self._open_as(name, plugins.load(entry.type), entry.settings)
+        return self._open_as(name, plugins.load(entry.type), entry.settings, pace)
 
     def _anonymous(self, name: str) -> Provider:
         provider = plugins.load(OCI)
@@ -181,17 +193,20 @@ class Workshop:
         settings = {"type": CONFIGURATOR, "url": url, "auth": {"token": hub.configurator.auth.token}}
         return self._open_as(name, provider, provider.settings.model_validate(settings))
 
-    def _open_as(self, name: str, provider: type[Provider] | None, settings: Settings) -> Provider:
+    def _open_as(
+        self, name: str, provider: type[Provider] | None, settings: Settings, pace: Pace | None = None
+    ) -> Provider:
         if provider is None:
             raise FleetError(f"no installed package offers a provider of type {settings.type!r}")
-        return provider(name, settings, self._context(name))
+        return provider(name, settings, self._context(name, pace or self.pace))
 
-    def _context(self, name: str) -> Context:
+    def _context(self, name: str, pace: Pace | None = None) -> Context:
+        pace = pace or self.pace
         return Context(
             fleet=self.fleet.name,
             folder=self.folder,
             secret=lambda source: self._secret(name, source),
-            spend=lambda: self.pace.spend(name, self[name].limits),
+            spend=lambda: pace.spend(name, self[name].limits),
             each=self._each(name),
             recorded=self.receipts.get,
             begun=self.begun.__contains__,
@@ -203,8 +218,8 @@ class Workshop:
 
     def _cache(self) -> Path | None:
         """A folder beside the state, once there is a state; fleet's folder keeps itself out of git."""
-        state = self.folder / self.fleet.state
-        return state / "cache" if self.fleet.state != "git" and state.is_dir() else None
+        state = self.fleet.state_folder
+        return self.folder / state / "cache" if state is not None and (self.folder / state).is_dir() else None
 
     def _secret(self, name: str, source: SecretSource) -> Secret:
         try:

@@ -48,11 +48,11 @@ def _body(plan: Plan) -> Iterator[Line]:
     for where, changes in by_group.items():
         yield ()
         yield line("  ", ("bold", where))
-        for alike in _identical(plan, changes):
+        for alike in identical(plan, changes):
             yield from _alike(plan, alike)
 
 
-def _identical(plan: Plan, changes: Iterable[Change]) -> list[list[Change]]:
+def identical(plan: Plan, changes: Iterable[Change]) -> list[list[Change]]:
     """Changes that do the same thing, together, in the order of the first of each."""
     same: dict[tuple[Any, ...], list[Change]] = {}
     for change in changes:
@@ -84,7 +84,7 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
         yield line("  ", symbol, " ", names or f"{first.address.kind} {first.address.name}", ("dim", _verb(first)))
         if first.address in plan.told.reasons:
             yield line("      ", plan.told.reasons[first.address])
-        for text in _fields(first.before, first.after):
+        for text in field_lines(first.before, first.after):
             yield line("      ", text)
         if len(changes) == 1:
             return
@@ -136,7 +136,7 @@ def _verb(change: Change) -> str:
     return verbs.get(change.action, "")
 
 
-def _fields(before: Spec | None, after: Spec | None) -> Iterator[str]:
+def field_lines(before: Spec | None, after: Spec | None) -> Iterator[str]:
     """The fields that differ; of a new thing those that say something."""
     if after is None:
         return

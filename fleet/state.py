@@ -14,6 +14,7 @@ from pydantic import Field
 
 from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
 from fleet.model import Frozen
+from fleet.runner import By
 
 FORMAT_VERSION = 1
 
@@ -51,6 +52,7 @@ class Run(Frozen):
     plan: str
     user: str
     exit_code: int | None = None
+    by: By | None = None
 
 
 class State(Frozen):
@@ -73,7 +75,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
     for entry in entries:
         match entry:
             case RunBegan():
-                runs.append(Run(run=entry.run, began=entry.at, plan=entry.plan, user=entry.user))
+                runs.append(Run(run=entry.run, began=entry.at, plan=entry.plan, user=entry.user, by=entry.by))
             case GroupBegan():
                 begun[entry.group] = Begun(run=entry.run, provider=entry.provider, steps=entry.steps)
             case Intended():

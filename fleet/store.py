@@ -1,4 +1,5 @@
-"""Where state, journal and lock lie: a folder, each file written so that a kill at any moment leaves it whole."""
+"""Where state, journal and lock lie: what every such store does, and a folder, each of whose files is written so that a
+kill at any moment leaves it whole."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -17,14 +21,49 @@ from fleet.errors import FleetError, Locked
 from fleet.files import write_atomically
 from fleet.journal import Entry, parse_lines, to_line
 from fleet.pace import Pace
+from fleet.runner import By
 from fleet.state import FORMAT_VERSION, State, fold
 
 LOCK_POLL = 0.2
 """Seconds between two looks at a lock that somebody else holds."""
 
 
+class Store(Protocol):
+    """State, journal and lock of one fleet. All but `load` and `lock` is for whoever holds the lock."""
+
+    @property
+    def ahead(self) -> int:
+        """How many groups of a provider may be written down as begun before there is room to write them."""
+        ...
+
+    def load(self) -> State:
+        """The state as of now, the whole journal folded in; raises FleetError when it is damaged."""
+        ...
+
+    def append(self, entry: Entry) -> None:
+        """Add one entry to the journal, kept soon, and when the lock is given back at the latest."""
+        ...
+
+    def keep(self, entry: Entry) -> Future[None]:
+        """Add one entry to the journal; the result is there when nothing can undo that, or the error that forbids it.
+        An error of the type Locked says that the lock was lost."""
+        ...
+
+    def save(self, state: State) -> None:
+        """Make `state` the snapshot, at the latest when the lock is given back."""
+        ...
+
+    def lock(
+        self, run: str, pace: Pace, timeout: float = 0.0, by: By | None = None
+    ) -> AbstractContextManager[str | None]:
+        """Hold the lock; yields a note when a run that died had left it. Raises Locked after `timeout` seconds."""
+        ...
+
+
 class FolderStore:
     """State, journal and lock in one folder of the local disk."""
+
+    ahead = 0
 
     def __init__(self, folder: Path, fleet: str) -> None:
         self.folder = folder
@@ -55,6 +94,13 @@ class FolderStore:
             journal.flush()
             os.fsync(journal.fileno())
 
+    def keep(self, entry: Entry) -> Future[None]:
+        """Add one entry to the journal and see it onto the disk."""
+        self.append(entry)
+        kept: Future[None] = Future()
+        kept.set_result(None)
+        return kept
+
     def save(self, state: State) -> None:
         """Replace the snapshot by `state`, into which all of the journal has been folded; only under the lock."""
         size = self._journal.stat().st_size if self._journal.exists() else 0
@@ -63,7 +109,7 @@ class FolderStore:
             write_atomically(self._state, json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
 
     @contextlib.contextmanager
-    def lock(self, run: str, pace: Pace, timeout: float = 0.0) -> Iterator[str | None]:
+    def lock(self, run: str, pace: Pace, timeout: float = 0.0, by: By | None = None) -> Iterator[str | None]:
         """Hold the lock; yields a note when a run that died had left it. Raises Locked after `timeout` seconds.
 
         The kernel gives the lock back when its holder dies, so a dead run never blocks the next one.
@@ -75,7 +121,8 @@ class FolderStore:
         try:
             self._acquire(handle, pace, timeout)
             left = _holder(handle)
-            _write_holder(handle, {"run": run, "pid": os.getpid(), "host": socket.gethostname()})
+            holder = {"run": run, "pid": os.getpid(), "host": socket.gethostname()}
+            _write_holder(handle, holder | ({"url": by.url} if by else {}))
             self._mend_journal()
             yield f"took over from run {left['run']}, which ended without finishing" if left else None
             os.ftruncate(handle, 0)
@@ -89,7 +136,7 @@ class FolderStore:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = _holder(handle)
-                who = f"run {holder['run']} (process {holder['pid']} on {holder['host']})" if holder else "another run"
+                who = _named(holder) if holder else "another run"
                 if waited >= timeout:
                     raise Locked(
                         f"{who} is writing to {self.folder}; wait for it, or give -lock-timeout=SECONDS"
@@ -150,6 +197,11 @@ def _holder(handle: int) -> dict[str, str] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) and {"run", "pid", "host"} <= document.keys() else None
+
+
+def _named(holder: Mapping[str, str]) -> str:
+    url = f", {holder['url']}" if "url" in holder else ""
+    return f"run {holder['run']} (process {holder['pid']} on {holder['host']}{url})"
 
 
 def _write_holder(handle: int, holder: dict[str, object]) -> None:

@@ -11,6 +11,7 @@ from fleet.config import NEWEST_BUILD, BuiltImage, Fleet, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.images import Homes
 from fleet.model import Address, Change, Unknown
+from fleet.plan import Track
 from fleet.provider import Build
 from fleet.services import Workshop
 
@@ -20,39 +21,75 @@ class Tracks:
     """What `newest-build` means now for each image that is followed so, the builds to wait for, and what to say.
 
     `newer` holds, for each image, the tags of commits after the one that is followed: no slot is moved back from them.
+    `moved` says which builds are no longer what they were when they were reviewed.
     """
 
     tags: Mapping[str, str | Unknown] = field(default_factory=dict)
     newer: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    followed: Mapping[str, Build] = field(default_factory=dict)
     builds: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     wrong: tuple[Diagnostic, ...] = ()
+    moved: tuple[str, ...] = ()
 
 
-def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Workshop, *, refresh: bool) -> Tracks:
-    """Find out, with two requests for each image that a slot follows by its builds."""
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How builds are followed: by asking (`refresh`), or not at all; `reviewed` holds those that somebody agreed to."""
+
+    refresh: bool = True
+    reviewed: Mapping[str, Track] = field(default_factory=dict)
+
+
+def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Workshop, how: Following) -> Tracks:
+    """Find out, with two requests for each image that a slot follows by its builds.
+
+    A build that was reviewed is followed as it was then, however many newer ones there are.
+    """
     fleet = loaded.fleet
     awaited = dict(_awaited(fleet, homes, changes, workshop))
     tags: dict[str, str | Unknown] = {key: Unknown(build_of=change.address.name) for key, change in awaited.items()}
     newer: dict[str, frozenset[str]] = {}
+    followed: dict[str, Build] = {}
     notes: list[str] = []
     wrong: list[Diagnostic] = []
+    moved: list[str] = []
     for key, where in _followed(fleet).items():
         image = fleet.images[key]
-        if key in tags or not refresh or not isinstance(image, BuiltImage) or image.repository is None:
+        if key in tags or not how.refresh or not isinstance(image, BuiltImage) or image.repository is None:
             continue
         host = workshop.code_host(fleet.code_host_of(image.repository) or "")
         repository = image.repository
         builds = workshop.pace.repeat(host.limits, partial(host.builds, repository, WORKFLOW))
-        found = newest_success(builds)
+        if key in how.reviewed:
+            found, trouble = _reviewed(repository, builds, how.reviewed[key])
+            if found is None:
+                moved.append(trouble)
+                continue
+        else:
+            found = newest_success(builds)
         if found is None:
             latest = f"; the newest is {builds[0].status} ({builds[0].url})" if builds and builds[0].url else ""
             wrong.append(loaded.source.diagnostic(where, f"{repository} has no green build to follow{latest}"))
             continue
         before = builds[: builds.index(found)]
+        followed[key] = found
         tags[key], newer[key] = found.tag, frozenset(build.tag for build in before)
         notes.extend(_running(repository, before))
-    return Tracks(tags, newer, tuple(awaited.values()), tuple(notes), tuple(wrong))
+    return Tracks(tags, newer, followed, tuple(awaited.values()), tuple(notes), tuple(wrong), tuple(moved))
+
+
+def _reviewed(repository: str, builds: Sequence[Build], track: Track) -> tuple[Build | None, str]:
+    """The build that was reviewed, or why it may not be used any more."""
+    found = next((build for build in builds if build.commit == track.commit), None)
+    what = f"the build of {repository} at {track.commit[:12]} was reviewed"
+    if found is None:
+        return None, f"{what}, and is not among the {len(builds)} newest commits of its branch"
+    if found.status != "success":
+        return None, f"{what}, and is {found.status} now: {found.url}".removesuffix(": ")
+    if found.tag != track.tag:
+        return None, f"{what} with the tag {track.tag}, and gives {found.tag}"
+    return found, ""
 
 
 def _running(repository: str, builds: Sequence[Build]) -> Iterator[str]:

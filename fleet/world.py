@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from fleet.errors import FleetError, OutOfBudget
+from fleet.errors import FleetError, Locked, OutOfBudget
 from fleet.model import Action, Address, Change, Owned, Spec
 from fleet.pace import Pace
 from fleet.provider import Provider
@@ -29,7 +29,7 @@ Answers = Mapping[str, Mapping[Address, Spec] | FleetError]
 
 def read_all(addresses: Iterable[Address], providers: Providers, pace: Pace) -> Answers:
     """What stands at these addresses, by provider; one that cannot be read answers with its error, and no other
-    suffers from it. Raises OutOfBudget when the run may ask no more."""
+    suffers from it. Raises OutOfBudget or Locked when the run may ask no more."""
     wanted: dict[str, list[Address]] = {}
     for address in addresses:
         wanted.setdefault(address.provider, []).append(address)
@@ -38,7 +38,7 @@ def read_all(addresses: Iterable[Address], providers: Providers, pace: Pace) -> 
         try:
             provider = providers[name]
             return pace.repeat(provider.limits, lambda: provider.read(wanted[name]))
-        except OutOfBudget:
+        except (OutOfBudget, Locked):
             raise
         except FleetError as error:
             return error

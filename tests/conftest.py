@@ -21,7 +21,7 @@ DOES_NOT_APPLY = "does not apply"
 collect_ignore = ["third_party"]
 """Tests of a provider that lives elsewhere; `test_third_party.py` runs them as its author would."""
 
-for _name in [name for name in os.environ if name.startswith(("GIT_", "FLEET_STATE", "NO_COLOR"))]:
+for _name in [name for name in os.environ if name.startswith(("GIT_", "GITHUB_", "FLEET_STATE", "NO_COLOR"))]:
     del os.environ[_name]
 
 

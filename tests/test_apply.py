@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
 
 from fleet.apply import Group, Outcome, Result, Services, Status, carry_out, grouped
-from fleet.errors import ExitCode, ProviderError, TryAgain, Unsure
+from fleet.errors import ExitCode, FleetError, Locked, ProviderError, TryAgain, Unsure
 from fleet.model import Change
 from fleet.pace import Budget, Pace
 from fleet.plan import Plan
@@ -216,3 +218,75 @@ def test_groups_know_what_must_come_first() -> None:
     groups = grouped([put("b/1", needs=["a/1"]), put("a/1"), put("b/2", needs=["b/1"])])
     assert groups["shelf b"].needs == {"shelf a"}
     assert groups["shelf a"].needs == frozenset()
+
+
+class Ledger:
+    """Writes groups down when it is told to; from the `broken`-th on it cannot."""
+
+    def __init__(self, error: FleetError | None = None, broken: int = 0) -> None:
+        self.asked: list[str] = []
+        self.error, self.broken = error, broken
+
+    def announce(self, group: Group) -> Future[None]:
+        kept: Future[None] = Future()
+        self.asked.append(group.key)
+        if self.error is not None and len(self.asked) > self.broken:
+            kept.set_exception(self.error)
+        else:
+            kept.set_result(None)
+        return kept
+
+
+def announced(shelf: Shelf, ledger: Ledger, ahead: int, *changes: Change) -> Outcome:
+    services = Services({"shelf": shelf}, Pace(clock=NoSleep()), announce=ledger.announce, ahead=ahead)
+    return carry_out(Plan("example", {}, changes), services, Silent())
+
+
+def test_what_cannot_be_written_down_is_not_written() -> None:
+    shelf = Shelf(limits=Limits(at_once=1))
+    outcome = announced(shelf, Ledger(ProviderError("no room in the journal")), 0, put("a"), put("b"))
+    assert shelf.writes == []
+    assert outcome.exit_code == ExitCode.ERROR
+    outcome = announced(shelf, Ledger(ProviderError("no room"), broken=1), 0, put("a"), put("b", needs=["a"]))
+    assert outcome.exit_code == ExitCode.PARTIAL
+    assert shelf.writes == [at("a")]
+
+
+def test_a_run_that_lost_its_lease_writes_nothing_more_and_says_so() -> None:
+    shelf = Shelf(limits=Limits(at_once=1))
+    shelf.broken[at("a")] = ProviderError("no")
+    outcome = announced(shelf, Ledger(Locked("it is another's"), broken=1), 0, put("a"), put("b"), put("c"))
+    assert shelf.writes == []
+    assert outcome.exit_code == ExitCode.LOCKED
+    assert outcome.stopped == "it is another's"
+
+
+def test_groups_are_announced_ahead_of_those_that_are_written_and_no_more_are_written_at_once() -> None:
+    shelf, ledger = Shelf(limits=Limits(at_once=2)), Ledger()
+    shelf.meet = threading.Barrier(2, action=lambda: seen.append(len(ledger.asked)))
+    seen: list[int] = []
+    announced(shelf, ledger, 4, *(put(f"b{number}") for number in range(8)))
+    assert shelf.busiest == 2
+    assert seen[0] == 6
+    assert len(ledger.asked) == 8
+
+
+def test_a_lease_that_is_lost_meanwhile_stops_a_group_between_two_of_its_requests() -> None:
+    pace = Pace(clock=NoSleep())
+
+    def guard() -> None:
+        raise Locked("it is another's")
+
+    class Asking(Shelf):
+        """Makes a request, loses the lease, and makes another."""
+
+        def _apply(self, changes: Sequence[Change]) -> None:
+            pace.spend("shelf", Limits())
+            pace.guard = guard
+            pace.spend("shelf", Limits())
+            super()._apply(changes)
+
+    shelf = Asking()
+    outcome = do(shelf, put("a"), put("b", needs=["a"]), pace=pace)
+    assert shelf.writes == []
+    assert outcome.exit_code == ExitCode.LOCKED

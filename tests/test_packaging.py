@@ -41,7 +41,9 @@ def test_the_wheel_brings_the_example_and_the_licence(wheel: list[str]) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 
-@pytest.mark.parametrize(("name", "least"), [("constraints.txt", 40), ("constraints-node.txt", 1)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("constraints.txt", 40), ("constraints-action.txt", 40), ("constraints-node.txt", 1)]
+)
 def test_the_lock_has_hashes_and_names_no_index(name: str, least: int) -> None:
     text = (ROOT / name).read_text()
     pinned = re.findall(r"^[a-z0-9._-]+(?:\[[a-z,]+\])?==\S+", text, flags=re.MULTILINE)
@@ -49,3 +51,8 @@ def test_the_lock_has_hashes_and_names_no_index(name: str, least: int) -> None:
     assert text.count("--hash=sha256:") >= len(pinned)
     assert "://" not in text
     assert "index" not in text
+
+
+def test_the_action_installs_what_the_lock_says_and_fleet_needs() -> None:
+    done = subprocess.run([sys.executable, ".ci/lock_action.py", "-check"], cwd=ROOT, check=False)
+    assert done.returncode == 0, "run: python .ci/lock_action.py"

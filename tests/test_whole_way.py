@@ -21,6 +21,7 @@ from fleet.sandbox.github import Sandbox, serve_github
 from fleet.sandbox.github.objects import find, read_commit
 from fleet.sandbox.http import Fault
 from fleet.sandbox.quay import RunningQuay, serve_quay
+from fleet.sandbox.registry import Registry
 from fleet.testing.crash import CRASH_POINTS
 from tests.github_judge import Judge
 from tests.little_fleet import LittleFleet
@@ -335,3 +336,91 @@ def test_robots_take_turns_while_a_build_pushes(whole: WholeFleet, monkeypatch: 
     )
     rotating.goes_well_during_a_build(monkeypatch)
     assert list(robots) == ["example+climate-image-a"]
+
+
+def as_reviewed(whole: WholeFleet) -> list[str]:
+    """Plan as a pull request does; the options that apply just that."""
+    assert main(["plan", "-out=p.fleet"]) == ExitCode.OK
+    return [f"-expect-plan={json.loads(Path('p.fleet').read_text())['hash']}", "-resolutions=p.fleet"]
+
+
+def push(whole: WholeFleet, version: str) -> str:
+    """Change the image, and wait for its build; the tag that it gave."""
+    whole.github.commit(SOURCE, {"environment.yml": f"dependencies: [python={version}]\n"})
+    whole.github.actions.wait(20)
+    return whole.head[:12]
+
+
+def test_a_newer_build_does_not_make_a_review_stale_and_the_reviewed_one_is_applied(whole: WholeFleet) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    reviewed = push(whole, "3.11")
+    options = as_reviewed(whole)
+    newer = push(whole, "3.12")
+    assert main(["apply", *options]) == ExitCode.OK
+    assert reviewed in whole.little.at_head("three.yaml")
+    assert newer not in whole.little.at_head("three.yaml")
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.CHANGES  # the newer one is the next review's
+
+
+def test_a_reviewed_build_whose_tag_was_pushed_again_is_stale(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    reviewed = push(whole, "3.11")
+    options = as_reviewed(whole)
+    assert isinstance(whole.quay.quay.registry, Registry)
+    tags = whole.quay.quay.registry.repositories["example/climate-image"]["tags"]
+    tags[reviewed] = next(digest for digest in tags.values() if digest != tags[reviewed])
+    before = whole.little.at_head("three.yaml")
+    assert main(["apply", *options]) == ExitCode.STALE
+    assert "was pushed again" in capsys.readouterr().err
+    assert whole.little.at_head("three.yaml") == before
+
+
+def test_a_reviewed_build_that_left_its_branch_is_stale(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    old = whole.head
+    reviewed = push(whole, "3.11")
+    options = as_reviewed(whole)
+    whole.github.state.repository(SOURCE).refs["refs/heads/main"] = old
+    assert main(["apply", *options]) == ExitCode.STALE
+    error = capsys.readouterr().err
+    assert f"the build of {SOURCE} at {reviewed} was reviewed, and is not among the" in error
+
+
+def test_what_makes_everything_is_reviewed_and_goes_on_after_it_was_stopped(whole: WholeFleet) -> None:
+    options = as_reviewed(whole)
+    assert main(["apply", *options, "-max-requests=25"]) == ExitCode.BUDGET
+    assert main(["apply", *options]) == ExitCode.OK
+    assert whole.head[:12] in whole.little.at_head("three.yaml")
+    assert main(["apply", *options]) == ExitCode.OK
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+
+def test_what_the_review_had_no_login_for_is_applied_with_it_and_said(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = os.environ["QUAY_TOKEN"]
+    monkeypatch.delenv("QUAY_TOKEN")
+    assert main(["plan", "-without=quay", "-out=p.fleet"]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert "Not read (without its login): quay:repository:example/climate-image" in shown
+    assert "+ robot" not in shown
+    monkeypatch.setenv("QUAY_TOKEN", token)
+    hash_ = json.loads(Path("p.fleet").read_text())["hash"]
+    assert main(["apply", f"-expect-plan={hash_}", "-resolutions=p.fleet"]) == ExitCode.OK
+    assert "2 changes of what the review could not read" in capsys.readouterr().err
+    assert whole.head[:12] in whole.tags
+
+
+def test_a_managed_file_edited_by_hand_is_drift_with_its_author(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    assert main(["drift"]) == ExitCode.OK, capsys.readouterr()
+    whole.github.commit(SOURCE, {".github/workflows/test.yaml": "on: push\n"})
+    capsys.readouterr()
+    assert main(["drift"]) == ExitCode.CHANGES
+    out = capsys.readouterr().out
+    assert "The world changed" in out
+    assert ".github/workflows/test.yaml was last changed by " in out

@@ -48,6 +48,7 @@ def problem(summary: str, at: Sequence[str | int] = (), near: Sequence[str] = ()
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
 SOURCE_REPOSITORY = r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$"
+STATE_REPOSITORY = r"^([A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+|\.{1,2}(/\S*)?|/\S+)$"
 UPSTREAM = r"^[a-z0-9]([a-z0-9._:/-]|[A-Z])*[a-z0-9]$"
 TAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 BRANCH = r"^[^\s~^:?*\[\\-][^\s~^:?*\[\\]*$"
@@ -69,6 +70,7 @@ WORDS = {
     NAME: "lower-case letters, digits and single hyphens between them",
     KEY: "letters, digits and . _ - / between them",
     SOURCE_REPOSITORY: "a repository as owner/name",
+    STATE_REPOSITORY: "a repository as owner/name, or a path that begins with ./ or ../ or /",
     UPSTREAM: "an image name without tag, such as quay.io/pangeo/ml-notebook",
     TAG: "a tag (letters, digits and . _ -, at most 128) or newest-build",
     URL: "an http:// or https:// address without login, query or fragment",

@@ -21,8 +21,7 @@ from pydantic import (
 from fleet import plugins, provider
 from fleet.config.base import DAYS, Strict, Text, problem
 from fleet.errors import FleetError
-from fleet.provider import Provider, Settings
-from fleet.secrets import SecretSource
+from fleet.provider import OwnLogin, Provider, Settings
 
 _Role: TypeAlias = type[Provider]
 
@@ -118,13 +117,6 @@ class CodeHost(Entry):
     delivery: Literal["commit", "pull-request"] = Field(
         default="commit", description="How changes to files arrive: a commit on the branch, or a pull request."
     )
-
-
-class OwnLogin(Strict):
-    """An operator's own login for pushing: proved and stored, never rotated or revoked."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found.")
 
 
 def _push(value: Any) -> Any:

@@ -17,7 +17,7 @@ from fleet.diagnostics import Diagnostic
 def unbuilt(loaded: Loaded) -> list[Diagnostic]:
     """Everything in a fleet.yaml that nothing carries out yet, each with its place; empty when plan may go on."""
     fleet = loaded.fleet
-    found = [*_providers(fleet), *_state_and_removals(fleet), *_sources(fleet)]
+    found = [*_providers(fleet), *_removals(fleet), *_sources(fleet)]
     return [
         loaded.source.diagnostic(keys, f"{what} not built yet: validate knows it, plan and apply refuse it", of="key")
         for keys, what in found
@@ -30,9 +30,7 @@ def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
             yield ("code_hosts", name, "delivery"), "delivery by pull request is"
 
 
-def _state_and_removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
-    if fleet.state == "git":
-        yield ("state",), "state in git is"
+def _removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for index, removed in enumerate(fleet.removed):
         yield ("removed", index), f"to {removed.then} what has left the file is"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from fleet.gitblob import blob_id
-from fleet.provider import CodeHost, CommitRequest, Conflict, Files, TryAgain
+from fleet.provider import CodeHost, CommitRequest, Conflict, Files, Swap, TryAgain
 from fleet.testing.crash import count_events, run_killed_at
 from fleet.testing.running import Rig, rig_of
 from fleet.testing.subject import CodeHostSubject, Subject
@@ -123,6 +123,98 @@ def killed_at_every_step(subject: type[Subject]) -> int:
     return steps
 
 
+DATA = "fleet-data"
+"""A branch that holds data; nobody has checked it out."""
+
+FIRST = {"README.md": b"What this is\n", "log/1": b"one\n", "log/2": b"two\n", "raw": bytes(range(256))}
+
+
+def branch_is_begun_and_swapped(subject: type[Subject]) -> None:
+    """A branch for data begins without history, and each commit adds, replaces and removes files in one go."""
+    with _opened(subject) as (given, host, _):
+        before = given.history()
+        absent = host.branch(given.repository, DATA)
+        assert (absent.head, dict(absent.contents)) == ("", {}), "a branch that is not there has something"
+        begun = host.swap(_swap(given, "", FIRST))
+        found = host.branch(given.repository, DATA)
+        assert (found.head, dict(found.contents)) == (begun.head, FIRST), "what was begun is not what is read"
+        assert abs(found.at - begun.at) < 60, "the host's clock jumps"
+        after = host.swap(_swap(given, begun.head, {"log/1": None, "log/3": b"three\n", "raw": b"text\n"}))
+        kept = {"README.md": FIRST["README.md"], "log/2": b"two\n", "log/3": b"three\n", "raw": b"text\n"}
+        found = host.branch(given.repository, DATA)
+        assert (found.head, dict(found.contents)) == (after.head, kept)
+        assert given.history() == before, "the default branch has changed"
+
+
+def swap_for_another_head_is_a_conflict(subject: type[Subject]) -> None:
+    """A swap for a head that is no longer there, or for a branch that is there already or gone, writes nothing."""
+    with _opened(subject) as (given, host, _):
+        first = host.swap(_swap(given, "", FIRST)).head
+        second = host.swap(_swap(given, first, {"raw": b"2\n"})).head
+        held = host.branch(given.repository, DATA)
+        for head in ("", first):
+            _assert_conflict(host, _swap(given, head, {"raw": b"3\n"}))
+        _assert_conflict(host, replace(_swap(given, second, {"raw": b"3\n"}), branch="fleet-nowhere"))
+        now = host.branch(given.repository, DATA)
+        assert (now.head, now.contents) == (held.head, held.contents)
+
+
+def _assert_conflict(host: CodeHost, swap: Swap) -> None:
+    try:
+        host.swap(swap)
+    except Conflict:
+        return
+    raise AssertionError(f"a swap for {swap.expected_head or 'no head'} of {swap.branch} was made")
+
+
+def sixteen_writers_swap(subject: type[Subject]) -> None:
+    """Sixteen writers that begin one branch, and then swap it, each for the head they read: one wins each round."""
+    with _opened(subject) as (given, _, rig):
+        hosts = [_host(rig, given) for _ in range(16)]
+        head = ""
+        for round_ in range(3):
+            swaps = [_swap(given, head, {"log/1": b"%d %d\n" % (round_, writer)}) for writer in range(16)]
+
+            def attempt(number: int, swaps: list[Swap] = swaps) -> str:
+                try:
+                    return hosts[number].swap(swaps[number]).head
+                except (Conflict, TryAgain):
+                    return ""
+
+            with ThreadPoolExecutor(16) as pool:
+                made = list(pool.map(attempt, range(16)))
+            assert sum(map(bool, made)) == 1, f"of sixteen swaps for one head these landed: {made}"
+            found = hosts[0].branch(given.repository, DATA)
+            head = next(filter(None, made))
+            assert (found.head, dict(found.contents)) == (head, dict(swaps[made.index(head)].contents))
+
+
+def swap_killed_at_every_step(subject: type[Subject]) -> int:
+    """A swap that is killed at any step of its process is made once, by it or by the next one, and blocks nobody."""
+    with _opened(subject) as (given, host, _):
+        first = host.swap(_swap(given, "", FIRST)).head
+        steps = count_events(lambda: host.swap(_swap(given, first, {"raw": b"2\n"})))
+        for nth in range(1, steps + 1):
+            before = host.branch(given.repository, DATA)
+            swap = _swap(given, before.head, {"raw": b"%d\n" % nth})
+            assert run_killed_at(nth, partial(host.swap, swap), group=nth % 2 == 0).killed
+            if host.branch(given.repository, DATA).head == before.head:
+                host.swap(swap)
+            assert host.branch(given.repository, DATA).contents == {**before.contents, **swap.contents}
+        return steps
+
+
+def _swap(given: CodeHostSubject, head: str, contents: Mapping[str, bytes | None]) -> Swap:
+    return Swap(given.repository, DATA, head, contents, "Data\n\nWhat happened")
+
+
+def remotes_are_recognised(subject: type[Subject]) -> None:
+    """A URL that leads elsewhere is nobody's repository here."""
+    with _opened(subject) as (_, host, __):
+        for url in ("https://elsewhere.example.org/owner/name.git", "git@elsewhere.example.org:owner/name.git"):
+            assert host.repository_at(url) is None, url
+
+
 def _go_on(host: CodeHost, given: CodeHostSubject) -> None:
     """What the core does after a kill: recover, read, and commit what is not there yet."""
     unfinished = [blob_id(data) for data in WANTED.values()]
@@ -162,4 +254,9 @@ RULES = {
     "of two writers one wins": (two_writers_race, ("code host",)),
     "recovering nothing changes nothing": (recovering_nothing_changes_nothing, ("code host",)),
     "killed at every step of a commit": (killed_at_every_step, ("code host",)),
+    "a branch for data is begun and swapped": (branch_is_begun_and_swapped, ("code host", "branch")),
+    "a swap for another head is a conflict": (swap_for_another_head_is_a_conflict, ("code host", "branch")),
+    "of sixteen swaps one wins": (sixteen_writers_swap, ("code host", "branch")),
+    "killed at every step of a swap": (swap_killed_at_every_step, ("code host", "branch")),
+    "a remote elsewhere is not taken for one here": (remotes_are_recognised, ("code host",)),
 }

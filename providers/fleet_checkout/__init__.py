@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from fleet.provider import CodeHost, CommitRequest, Files, Limits, ProviderError
-from fleet_checkout import committing, worktree
+from fleet.provider import Branch, CodeHost, CommitRequest, Files, Limits, ProviderError, Swap, Swapped
+from fleet_checkout import committing, refs, worktree
 from fleet_checkout.blaming import blame
 
 
@@ -54,6 +54,22 @@ class Checkout(CodeHost):
         tree = worktree.find_work_tree(self._folder(repository))
         if tree is not None:
             committing.recover(tree)
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that is not checked out; the repository may be bare, its clock is this machine's."""
+        return refs.read_branch(refs.find_repository(self._folder(repository), name))
+
+    def swap(self, swap: Swap) -> Swapped:
+        """One commit on such a branch, compared and swapped by git, without work tree, hooks or signing."""
+        return refs.swap_branch(refs.find_repository(self._folder(swap.repository), swap.branch), swap)
+
+    def repository_at(self, url: str) -> str | None:
+        """The path that a remote's URL names on this machine."""
+        return refs.repository_at(url)
+
+    def origin(self, repository: str) -> str | None:
+        """The URL of the remote `origin`; a path on this machine is absolute."""
+        return refs.origin_of(self._folder(repository))
 
     def _folder(self, repository: str) -> Path:
         return self.context.folder / repository

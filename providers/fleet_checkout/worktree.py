@@ -108,7 +108,7 @@ def _read_blobs(tree: WorkTree, commit: str, paths: Mapping[str, str]) -> dict[s
     asked_for = "".join(plain.get(path, f"{commit}:{path}") + "\n" for path in paths.values())
     answer = tree.git.ask("cat-file", "--batch", "--follow-symlinks", given=os.fsencode(asked_for))
     contents = {}
-    for (asked, path), (kind, data) in zip(paths.items(), _objects(answer), strict=True):
+    for (asked, path), (kind, data) in zip(paths.items(), objects_in(answer), strict=True):
         if kind == "blob":
             contents[asked] = data
         elif kind not in ("missing", "notdir"):
@@ -141,7 +141,7 @@ _WHAT = {
 }
 
 
-def _objects(answer: bytes) -> Iterator[tuple[str, bytes]]:
+def objects_in(answer: bytes) -> Iterator[tuple[str, bytes]]:
     """Kind and content of each object that `git cat-file --batch` answered with.
 
     Source: git-cat-file(1), "BATCH OUTPUT": `<id> <type> <size>` or `<kind> <size>` is followed by so many bytes

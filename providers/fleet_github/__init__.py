@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from fleet.provider import (
     Address,
+    Branch,
     Build,
     Change,
     CodeHost,
@@ -16,24 +17,30 @@ from fleet.provider import (
     Limits,
     Objection,
     Receipts,
+    Remark,
     Resource,
     Reveal,
     SecretRef,
     Settings,
     SourceRepository,
     Spec,
+    Swap,
+    Swapped,
+    Verdict,
 )
 from fleet_github.blaming import blame
 from fleet_github.branch_rules import against_commit
 from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch, running_builds
 from fleet_github.client import Client
+from fleet_github.comments import find_remark, put_check, put_comment
 from fleet_github.files import read_files, write_commit
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
 from fleet_github.preflight import preflight
 from fleet_github.reading import read_world
+from fleet_github.refs import read_branch, repository_at, swap_branch
 from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
@@ -86,6 +93,18 @@ class GitHub(CodeHost):
     def commit(self, request: CommitRequest) -> str:
         """One commit in one request, compared and swapped by GitHub itself."""
         return write_commit(self._client, request)
+
+    def branch(self, repository: str, name: str) -> Branch:
+        """All files of a branch that holds data: one request."""
+        return read_branch(self._client, repository, name)
+
+    def swap(self, swap: Swap) -> Swapped:
+        """One commit on such a branch in one request, or in three to begin it; compared and swapped by GitHub."""
+        return swap_branch(self._client, swap)
+
+    def repository_at(self, url: str) -> str | None:
+        """`owner/name` where a remote's URL leads to this GitHub."""
+        return repository_at(self._client, url)
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""
@@ -163,6 +182,18 @@ class GitHub(CodeHost):
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build."""
         return build_of_commit(self._client, repository, commit, workflow)
+
+    def comment(self, repository: str, number: int, marker: str, body: str) -> str:
+        """One comment, made or brought up to date."""
+        return put_comment(self._client, repository, number, marker, body)
+
+    def judge(self, repository: str, commit: str, verdict: Verdict) -> str:
+        """A check on a commit, which an App's token may put there."""
+        return put_check(self._client, repository, commit, verdict)
+
+    def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
+        """Our comment on the pull request that a commit merged."""
+        return find_remark(self._client, repository, commit, marker)
 
     def running(self, repository: str, workflow: str) -> Mapping[str, str]:
         """The runs that have not ended, of the newest hundred: one request."""

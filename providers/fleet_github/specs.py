@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import ClassVar
 
 from fleet.provider import Frozen, Objection, Owned, ProviderError, SecretRef, Spec
 
@@ -47,6 +49,8 @@ class ActionsSecret(Spec):
     `replace`.
     """
 
+    is_credential: ClassVar[bool] = True
+
     source: SecretRef | None = None
     also: dict[str, SecretRef] = {}  # noqa: RUF012 - frozen like all of it
     changed: bool = False
@@ -71,6 +75,10 @@ class ManagedFiles(Spec):
     files: dict[str, str]
     edited: dict[str, str] = {}  # noqa: RUF012 - frozen like all of it
     overwrite: bool = False
+
+    def authors(self) -> Mapping[str, str]:
+        """The author of each file that is not as fleet wrote it."""
+        return self.edited
 
     def objection(self, standing: Spec | None) -> Objection | None:
         """A file that somebody edited by hand is replaced only where the template says so."""

@@ -28,6 +28,7 @@ from fleet.provider import (
     Limits,
     Login,
     OciClient,
+    OwnLogin,
     ProviderError,
     Registry,
     RegistryImage,
@@ -46,8 +47,6 @@ from fleet_quay.specs import QuaySettings, Repository, Robot, check_name, marked
 
 REPOSITORY = "repository"
 ROBOT = "robot"
-LOGIN = "login"
-"""Not a kind that is planned: names an operator's own login, for one repository, where a secret is revealed."""
 USER_SECRET, SECRET = "QUAY_USERNAME", "QUAY_PASSWORD"  # what repo2docker-action calls them
 
 _WRITES = frozenset({"write", "admin"})
@@ -94,7 +93,7 @@ class Quay(Registry, Issuer):
         repository = Resource(Address(self.name, REPOSITORY, full), wanted)
         name = f"{self.host}/{full}"
         if self._settings.push is not None:
-            ref = SecretRef(source=Address(self.name, LOGIN, full), field=PASSWORD)
+            ref = OwnLogin.reference(self.name, full)
             return Home(name, (repository,), Login.stored(self._settings.push.username, ref, SECRET))
         robot = Address(self.name, ROBOT, f"{self._settings.namespace}+{image.name}")
         needed = Resource(robot, Robot(owner=self.context.fleet, repository=full), (repository.address,))
@@ -153,8 +152,8 @@ class Quay(Registry, Issuer):
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved before it leaves."""
         namespace, name = _split(ref.source)
-        if ref.field == PASSWORD and ref.source.kind == LOGIN and self._settings.push is not None:
-            login = Credentials(self._settings.push.username, self.context.secret(self._settings.push.password))
+        if OwnLogin.is_asked_for(ref) and self._settings.push is not None:
+            login = self._settings.push.credentials(self.context)
             self._client.prove_push(f"{namespace}/{name}", login)
             return login.password
         return super().reveal(ref)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from fleet.provider import Frozen, Owned, SecretSource, Settings, Url
+from fleet.provider import Frozen, Owned, OwnLogin, SecretSource, Settings, Url, no_keyless
 
 MARK = "managed by fleet "
 """Begins the last line of a description; the fleet's name follows."""
@@ -18,26 +18,11 @@ _SHORT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _LONGEST = 253
 """Characters, so that the names of robots that replace the first have room as well."""
 
-Text = Annotated[str, StringConstraints(min_length=1)]
-
 
 class TokenAuth(Frozen):
     """A token."""
 
     token: SecretSource = Field(description="Where the token is found.")
-
-
-class OwnLogin(Frozen):
-    """An operator's own login for pushing."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found.")
-
-
-def _not_keyless(value: object) -> object:
-    if value == "keyless":
-        raise ValueError("fleet has no keyless push for Quay; leave push out and each image gets a robot of its own")
-    return value
 
 
 class QuaySettings(Settings):
@@ -51,9 +36,10 @@ class QuaySettings(Settings):
     )
     url: Url = Field(default="https://quay.io", description="Where Quay is served.")
     auth: TokenAuth = Field(description="An OAuth token of the organisation (repo:create, repo:admin, org:admin).")
-    push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
-        default=None, description="An own login that builds push with; absent: a robot for each image."
-    )
+    push: Annotated[
+        OwnLogin | None,
+        no_keyless("fleet has no keyless push for Quay; leave push out and each image gets a robot of its own"),
+    ] = Field(default=None, description="An own login that builds push with; absent: a robot for each image.")
 
 
 class Repository(Owned):
@@ -68,6 +54,8 @@ class Robot(Owned):
 
     Its description is not compared: Quay cannot change it after the robot was made.
     """
+
+    is_credential: ClassVar[bool] = True
 
     repository: str
     role: str | None = "write"

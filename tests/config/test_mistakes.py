@@ -73,6 +73,10 @@ MISTAKES = {
     "later key": (HEAD + "waves: []\n", "3:1", '"waves" is planned but not built yet; leave it out'),
     "later key of a hub": (HUB + "    gates: []\n", "8:5", '"gates" is planned but not built yet'),
     "later state": (HEAD + "state: s3://bucket/x\n", "3:8", "state in s3:// is planned but not built yet"),
+    "no state": (HEAD + "state: 3\n", "3:8", '"3" is neither a folder nor git'),
+    "state with a strange key": (HEAD + "state: {git: {brunch: x}}\n", "3:15", '"brunch" is not a known key'),
+    "state on no branch": (HEAD + 'state: {git: {branch: "a b"}}\n', "3:23", '"a b" is not the name of a git branch'),
+    "state in no repository": (HEAD + "state: {git: {repository: x}}\n", "3:27", "a repository as owner/name, or a path"),
     "strange state": (HEAD + "state: ftp://x\n", "3:8", '"ftp://x" is neither a folder nor git'),
     # references
     "dangling image": (SLOT.replace("pangeo, track", "pangoe, track").replace("TRACK", "v1"), "9:24", '"pangoe" is not in images. Did you mean "pangeo"?'),
@@ -170,13 +174,13 @@ def test_a_folder_in_place_of_the_file_is_a_sentence(tmp_path: Path) -> None:
 
 def test_positions_count_characters_and_bytes_behind_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "fleet.yaml"
-    path.write_bytes(b"\xef\xbb\xbf" + "version: 1\nname: a # \N{GREEK SMALL LETTER ALPHA}\nstate: {}\n".encode())
+    path.write_bytes(b"\xef\xbb\xbf" + "version: 1\nname: a # \N{GREEK SMALL LETTER ALPHA}\nstate: []\n".encode())
     [diagnostic] = validate(path)
     assert diagnostic.range is not None
     start = diagnostic.range.start
     assert (start.line, start.column) == (3, 8)
-    assert path.read_bytes()[start.byte : start.byte + 2] == b"{}"
-    assert diagnostic.snippet == "state: {}"
+    assert path.read_bytes()[start.byte : start.byte + 2] == b"[]"
+    assert diagnostic.snippet == "state: []"
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_grows(tmp_path: Path) -> None:

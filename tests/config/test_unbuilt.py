@@ -36,7 +36,6 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (FOLLOWING + "state: git\n", "12:1: state in git is not built yet"),
         (
             FOLLOWING + "code_hosts: {g: {type: github, auth: {token: {env: T}}, delivery: pull-request}}\n",
             "12:57: delivery by pull request is not built yet",

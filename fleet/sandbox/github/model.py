@@ -12,7 +12,7 @@ from nacl.public import PrivateKey
 
 from fleet.sandbox.github.clock import Lag, Veil
 from fleet.sandbox.github.model_actions import Behaviour, Run, Secret, Variable, WorkflowRecord
-from fleet.sandbox.github.model_pulls import Pull, Status
+from fleet.sandbox.github.model_pulls import Check, Pull, Status
 
 Level = Literal["read", "write"]
 Role = Literal["admin", "write", "read"]
@@ -155,6 +155,7 @@ class Repository:
     runs: list[Run] = field(default_factory=list)
     pulls: dict[int, Pull] = field(default_factory=dict)
     statuses: list[Status] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
     builds: Behaviour | None = None
     """What becomes of this repository's runs, where it differs from the sandbox's setting."""
 

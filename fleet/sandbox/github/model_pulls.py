@@ -1,4 +1,4 @@
-"""What the sandbox knows of pull requests, comments and commit statuses."""
+"""What the sandbox knows of pull requests, comments, checks and commit statuses."""
 
 from __future__ import annotations
 
@@ -75,3 +75,17 @@ class Status:
     target_url: str | None
     creator: Account
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A finished check run that somebody else than Actions' own jobs made."""
+
+    id: int
+    sha: str
+    name: str
+    conclusion: str
+    title: str
+    summary: str
+    details_url: str | None
+    completed_at: datetime

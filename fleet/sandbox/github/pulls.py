@@ -67,7 +67,8 @@ def successes(repository: Repository, sha: str) -> set[str]:
     """The checks and statuses that have succeeded at a commit, by name."""
     newest = {status.context: status.state for status in repository.statuses if status.sha == sha}
     jobs = {job.name: job.conclusion for run in repository.runs if run.trigger.head_sha == sha for job in run.jobs}
-    return {name for name, state in {**newest, **jobs}.items() if state == "success"}
+    checks = {check.name: check.conclusion for check in repository.checks if check.sha == sha}
+    return {name for name, state in {**newest, **jobs, **checks}.items() if state == "success"}
 
 
 def _obstacles(repository: Repository, pull: Pull) -> Iterator[str]:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from itertools import chain, count
 
 from fleet.sandbox.github import githttp, graphql
@@ -25,6 +26,7 @@ from fleet.sandbox.github.rest import (
     apps,
     branches,
     checks,
+    comments,
     contents,
     gitdata,
     pulls,
@@ -39,7 +41,21 @@ from fleet.sandbox.github.state import State
 from fleet.sandbox.http import WRITES, Request, Response
 from fleet.sandbox.push import Registries
 
-_PARTS = (accounts, apps, repositories, refs, branches, gitdata, rules, checks, contents, secrets, actions, pulls)
+_PARTS = (
+    accounts,
+    apps,
+    repositories,
+    refs,
+    branches,
+    gitdata,
+    rules,
+    checks,
+    comments,
+    contents,
+    secrets,
+    actions,
+    pulls,
+)
 _REPOSITORY = re.compile(r"/repos/([^/]+)/([^/]+)(/.*)?")
 _BY_ID = re.compile(r"/repositories/(\d+)(/.*)?")
 _OTHER_FORMS = ("raw", "html", "object", "diff", "patch", "sha", "star")
@@ -91,7 +107,8 @@ class GitHub:
         except ApiError as error:
             response = error.response()
         standing = self.meter.standing(client, _resource(request)).headers()
-        return replace(response, headers={**standing, **headers, **response.headers})
+        date = formatdate(self.state.clock.time(), usegmt=True)
+        return replace(response, headers={"date": date, **standing, **headers, **response.headers})
 
     def _answer(self, request: Request, actor: Actor, client: str) -> Response:
         if request.path == "/rate_limit":

@@ -8,7 +8,7 @@ from fleet.sandbox.github import views, views_actions
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.model import Account, Repository
 from fleet.sandbox.github.model_actions import JobRun, Run
-from fleet.sandbox.github.model_pulls import Comment, Pull, Status
+from fleet.sandbox.github.model_pulls import Check, Comment, Pull, Status
 from fleet.sandbox.github.rights import Actor
 
 
@@ -116,8 +116,17 @@ def comment(base: str, repository: Repository, number: int, shown: Comment) -> d
         "user": views.account(base, shown.author),
         "created_at": stamp(shown.created_at),
         "updated_at": stamp(shown.updated_at),
-        "author_association": "MEMBER",
+        "author_association": _association(repository, shown.author),
     }
+
+
+def _association(repository: Repository, author: Account) -> str:
+    """What somebody is to a repository: https://docs.github.com/graphql/reference/enums#commentauthorassociation"""
+    if author is repository.owner:
+        return "OWNER"
+    if author.login in repository.owner.members:
+        return "MEMBER"
+    return "COLLABORATOR" if author.login in repository.collaborators else "NONE"
 
 
 def status(base: str, repository: Repository, shown: Status, *, creator: bool = True) -> dict[str, Any]:
@@ -138,12 +147,9 @@ def status(base: str, repository: Repository, shown: Status, *, creator: bool = 
     }
 
 
-def check_run(base: str, run: Run, shown: JobRun, app_owner: Account) -> dict[str, Any]:
-    """A job of Actions as a check."""
-    root = views.repository_url(base, run.repository)
-    url, page = f"{root}/check-runs/{shown.id}", f"{views_actions.run_page(base, run)}/job/{shown.id}"
-    moment = stamp(run.workflow.created_at)
-    app = {
+def _app(base: str, app_owner: Account, moment: str) -> dict[str, Any]:
+    """GitHub Actions, as the App that made a check."""
+    return {
         "id": 15368,
         "slug": "github-actions",
         "node_id": views.node_id("A", 15368),
@@ -157,13 +163,23 @@ def check_run(base: str, run: Run, shown: JobRun, app_owner: Account) -> dict[st
         "permissions": {},
         "events": [],
     }
-    output = {
-        "title": None,
-        "summary": None,
+
+
+def _output(url: str, title: str | None = None, summary: str | None = None) -> dict[str, Any]:
+    return {
+        "title": title,
+        "summary": summary,
         "text": None,
         "annotations_count": 0,
         "annotations_url": f"{url}/annotations",
     }
+
+
+def check_run(base: str, run: Run, shown: JobRun, app_owner: Account) -> dict[str, Any]:
+    """A job of Actions as a check."""
+    root = views.repository_url(base, run.repository)
+    url, page = f"{root}/check-runs/{shown.id}", f"{views_actions.run_page(base, run)}/job/{shown.id}"
+    app = _app(base, app_owner, stamp(run.workflow.created_at))
     return {
         "id": shown.id,
         "name": shown.name,
@@ -177,8 +193,32 @@ def check_run(base: str, run: Run, shown: JobRun, app_owner: Account) -> dict[st
         "conclusion": shown.conclusion,
         "started_at": stamp(shown.started_at) if shown.started_at else None,
         "completed_at": stamp(shown.completed_at) if shown.completed_at else None,
-        "output": output,
+        "output": _output(url),
         "check_suite": {"id": run.check_suite},
         "app": app,
+        "pull_requests": [],
+    }
+
+
+def own_check(base: str, repository: Repository, shown: Check) -> dict[str, Any]:
+    """A check that a step of a job made with the token of its run."""
+    url, moment = f"{views.repository_url(base, repository)}/check-runs/{shown.id}", stamp(shown.completed_at)
+    page = f"{base}/{repository.full_name}/runs/{shown.id}"
+    return {
+        "id": shown.id,
+        "name": shown.name,
+        "node_id": views.node_id("CR", shown.id),
+        "head_sha": shown.sha,
+        "external_id": "",
+        "url": url,
+        "html_url": page,
+        "details_url": shown.details_url or page,
+        "status": "completed",
+        "conclusion": shown.conclusion,
+        "started_at": moment,
+        "completed_at": moment,
+        "output": _output(url, shown.title, shown.summary),
+        "check_suite": {"id": shown.id},
+        "app": _app(base, repository.owner, moment),
         "pull_requests": [],
     }

@@ -29,7 +29,11 @@ def list_check_runs(call: Call) -> Response:
         if query.get("check_name") in (None, job.name) and query.get("status") in (None, job.status)
     ]
     owner = call.repository.owner
-    return call.listed(found, lambda one: views_pulls.check_run(call.base, one[0], one[1], owner), "check_runs")
+    shown = [views_pulls.check_run(call.base, run, job, owner) for run, job in found]
+    own = [views_pulls.own_check(call.base, call.repository, one) for one in call.repository.checks if one.sha == sha]
+    wanted = [one for one in own if query.get("check_name") in (None, one["name"])]
+    finished = wanted if query.get("status") in (None, "completed") else []
+    return call.listed([*shown, *finished], lambda one: one, "check_runs")
 
 
 def create_status(call: Call) -> Response:

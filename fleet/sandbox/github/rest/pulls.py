@@ -15,6 +15,8 @@ from fleet.sandbox.github.model_pulls import Comment, Pull, PullEvent
 from fleet.sandbox.github.objects import changed_paths, read_commit
 from fleet.sandbox.http import Response
 
+LONGEST_COMMENT = 65_536
+
 _CREATE: Fields = {
     "title": str,
     "head": str,
@@ -144,9 +146,19 @@ def _comment(call: Call, pull: Pull, comment: Comment) -> dict[str, Any]:
     return views_pulls.comment(call.base, call.repository, pull.number, comment)
 
 
+def _body(call: Call) -> str:
+    body = str(call.body({"body": str}, ["body"])["body"])
+    if len(body) > LONGEST_COMMENT:
+        message = f"Body is too long (maximum is {LONGEST_COMMENT} characters)"
+        raise ApiError(
+            422, "Validation Failed", [{"resource": "IssueComment", "code": "unprocessable", "message": message}]
+        )
+    return body
+
+
 def create_comment(call: Call) -> Response:
     """POST /repos/{owner}/{repo}/issues/{number}/comments"""
-    body, pull, now = call.body({"body": str}, ["body"])["body"], _pull(call), call.state.clock.now()
+    body, pull, now = _body(call), _pull(call), call.state.clock.now()
     comment = Comment(call.state.next_id(), call.actor.require_account(), body, now, now)
     pull.comments.append(comment)
     document = _comment(call, pull, comment)
@@ -168,7 +180,7 @@ def get_comment(call: Call) -> Response:
 
 def update_comment(call: Call) -> Response:
     """PATCH /repos/{owner}/{repo}/issues/comments/{id}"""
-    body, (pull, comment) = call.body({"body": str}, ["body"])["body"], _found_comment(call)
+    body, (pull, comment) = _body(call), _found_comment(call)
     comment.body, comment.updated_at = body, call.state.clock.now()
     return Response.of_json(_comment(call, pull, comment))
 
