@@ -209,6 +209,7 @@ class _Making:
             one
             for one in holdings(self.loaded, homes)
             if self._is_selected(Subject(one.secret.address, images=(one.image,)), labels)
+            and self.workshop.without.isdisjoint((one.secret.address.provider, one.source.provider))
         ]
         return rotations(held, changes, self.workshop, by_rule(self.loaded), datetime.now(UTC))
 

@@ -25,6 +25,7 @@ from fleet.sandbox.registry import Registry
 from fleet.testing.crash import CRASH_POINTS
 from tests.github_judge import Judge
 from tests.little_fleet import LittleFleet
+from tests.rotations import Rotating
 
 SOURCE = "example-org/climate-image"
 TEMPLATE = "example-org/image-template"
@@ -319,6 +320,22 @@ def test_killed_at_a_write_and_run_again_the_end_is_the_same(
     tag = whole.little.at_head("three.yaml").partition("tag: ")[2].strip(" '}\n")
     assert tag in whole.tags
     record_property(CRASH_POINTS, int(process.returncode == -signal.SIGKILL))
+
+
+def test_robots_take_turns_while_a_build_pushes(whole: WholeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def secret(name: str) -> str:
+        return whole.github.state.repository(SOURCE).secrets[name].value
+
+    robots = whole.quay.state.robots
+    rotating = Rotating(
+        whole.github,
+        whole.quay.loopback,
+        shows=lambda: secret("QUAY_PASSWORD"),
+        live=lambda: set(robots),
+        stored=lambda: secret("QUAY_USERNAME"),
+    )
+    rotating.goes_well_during_a_build(monkeypatch)
+    assert list(robots) == ["example+climate-image-a"]
 
 
 def as_reviewed(whole: WholeFleet) -> list[str]:
