@@ -22,7 +22,7 @@ from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Files, HubTarget, Provider, Registry, Secret, Settings
 from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
-from fleet.sites import Intend, Values
+from fleet.sites import Describe, Intend, Values
 
 if TYPE_CHECKING:
     from fleet.http import Timeouts
@@ -67,6 +67,7 @@ class Workshop:
     folder: Path
     pace: Pace
     intend: Intend = field(default=lambda group, blobs: None)
+    describe: Describe = field(default=lambda changes: "")
     unfinished: Collection[str] = ()
     timeouts: Timeouts | None = None
     receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
@@ -126,6 +127,11 @@ class Workshop:
             raise FleetError(f"no entry of code_hosts serves the repository {repository}")
         return provider
 
+    def proposes(self, repository: str) -> bool:
+        """Whether changes of files there are proposed instead of committed: on the code host, by pull request."""
+        name = None if is_local(repository) else self.fleet.code_host_of(repository)
+        return name is not None and self.fleet.code_hosts[name].delivery == "pull-request"
+
     def apart(self, repository: str, pace: Pace) -> CodeHost:
         """The code host of a repository, opened once more, with a pace of its own: it can be asked when this run may
         ask no more."""
@@ -155,7 +161,14 @@ class Workshop:
 
     def _make(self, name: str, pace: Pace | None = None) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name), self.intend, self.unfinished)
+            return Values(
+                self.host,
+                self._context(name),
+                self.intend,
+                self.unfinished,
+                self.proposes,
+                lambda of: self.describe(of),
+            )
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == CHECKOUT:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
+from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, GroupProposed, Intended, RunBegan, RunEnded, Step
 from fleet.model import Frozen
 from fleet.runner import By
 
@@ -40,6 +40,15 @@ class Begun(Frozen):
     blobs: tuple[str, ...] = ()
 
 
+class Waiting(Frozen):
+    """A group that was written into a proposal: when it is merged it counts as written, with these receipts."""
+
+    provider: str
+    steps: tuple[Step, ...]
+    url: str
+    receipts: dict[str, dict[str, Any]]
+
+
 class Run(Frozen):
     """One run: when it began, under which plan, by whom, and how it ended (None: it was killed)."""
 
@@ -58,6 +67,7 @@ class State(Frozen):
     fleet: str
     things: dict[str, Thing] = Field(default_factory=dict)
     begun: dict[str, Begun] = Field(default_factory=dict)
+    proposed: dict[str, Waiting] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     journal_offset: int = 0
@@ -66,7 +76,7 @@ class State(Frozen):
 def fold(state: State, entries: Iterable[Entry]) -> State:
     """The state after these entries of the journal."""
     things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
-    stored = dict(state.stored)
+    stored, proposed = dict(state.stored), dict(state.proposed)
     for entry in entries:
         match entry:
             case RunBegan():
@@ -76,8 +86,14 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
             case Intended():
                 began = begun[entry.group]
                 begun[entry.group] = began.model_copy(update={"blobs": (*began.blobs, *entry.blobs)})
+            case GroupProposed():
+                of_group = begun.pop(entry.group)
+                proposed[entry.group] = Waiting(
+                    provider=of_group.provider, steps=of_group.steps, url=entry.url, receipts=entry.receipts
+                )
             case GroupDone():
                 begun.pop(entry.group, None)
+                proposed.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
                     if step.after is None:
@@ -92,7 +108,9 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                     for run in runs
                 ]
     runs = runs[-RUNS_KEPT:]
-    return state.model_copy(update={"things": things, "begun": begun, "stored": stored, "runs": tuple(runs)})
+    return state.model_copy(
+        update={"things": things, "begun": begun, "proposed": proposed, "stored": stored, "runs": tuple(runs)}
+    )
 
 
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
