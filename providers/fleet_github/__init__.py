@@ -15,7 +15,10 @@ from fleet.provider import (
     Context,
     Files,
     Limits,
+    Logged,
     Objection,
+    Proposal,
+    Proposed,
     Receipts,
     Remark,
     Resource,
@@ -25,6 +28,7 @@ from fleet.provider import (
     Spec,
     Swap,
     Swapped,
+    Text,
     Verdict,
 )
 from fleet_github.blaming import blame
@@ -39,6 +43,7 @@ from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
 from fleet_github.preflight import notices, preflight
+from fleet_github.proposing import find_proposal, list_commits, managed_proposals, propose, propose_managed
 from fleet_github.reading import read_world
 from fleet_github.refs import read_branch, repository_at, swap_branch
 from fleet_github.sealing import store_credential
@@ -77,6 +82,7 @@ class GitHub(CodeHost):
     def __init__(self, name: str, settings: GitHubSettings, context: Context) -> None:
         super().__init__(name, settings, context)
         self._client = Client(settings, context)
+        self._proposes = settings.delivery == "pull-request"
         self._listing = Listing(self._client, context, name)
 
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
@@ -141,7 +147,9 @@ class GitHub(CodeHost):
         if isinstance(change.after, ActionsSecret):
             return 3 + 3 * len(change.after.also)
         return (
-            {REPOSITORY: 7, FILES: 3, ENVIRONMENT: 4, **dict.fromkeys(VARIABLES, 2)}.get(change.address.kind, 1)
+            {REPOSITORY: 7, FILES: 8 if self._proposes else 3, ENVIRONMENT: 4, **dict.fromkeys(VARIABLES, 2)}.get(
+                change.address.kind, 1
+            )
             if change.after
             else 2
         )
@@ -152,14 +160,16 @@ class GitHub(CodeHost):
 
     def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
         """What GitHub is sure to refuse: a few requests for each owner, and some for repositories that change."""
-        return preflight(self._client, self.context, changes)
+        return preflight(self._client, self.context, changes, commits=not self._proposes)
 
     def notices(self, changes: Collection[Change]) -> Sequence[str]:
         """What would make builds wait."""
         return notices(self._client, self.context, changes)
 
-    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | Proposed | None:
         """Make each thing what it is to be; the receipts are what reading it again needs."""
+        if self._proposes and isinstance(changes[0].after, ManagedFiles):
+            return propose_managed(self._client, self.context, changes[0].address, changes[0].after)
         receipts: dict[Address, Mapping[str, Any]] = {}
         for change in changes:
             match change.after:
@@ -208,6 +218,22 @@ class GitHub(CodeHost):
     def judge(self, repository: str, commit: str, verdict: Verdict) -> str:
         """A check on a commit, which an App's token may put there."""
         return put_check(self._client, repository, commit, verdict)
+
+    def proposal(self, repository: str, branch: str, paths: Collection[str]) -> Proposal | None:
+        """The newest pull request from a branch: one request, and two where it is open, one where it was closed."""
+        return find_proposal(self._client, repository, branch, paths)
+
+    def propose(self, request: CommitRequest, branch: str, text: Text) -> str:
+        """One pull request, opened or brought up to date: about seven requests."""
+        return propose(self._client, request, branch, text)
+
+    def proposals(self, changes: Collection[Change]) -> Mapping[Address, Proposal]:
+        """The pull requests that hold changes of managed files already: up to three requests for each."""
+        return managed_proposals(self._client, self.context, changes) if self._proposes else {}
+
+    def commits(self, repository: str, old: str, new: str) -> Sequence[Logged]:
+        """The default branch's commits between two: one request."""
+        return list_commits(self._client, repository, old, new)
 
     def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
         """Our comment on the pull request that a commit merged."""
