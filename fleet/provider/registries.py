@@ -1,0 +1,207 @@
+"""Where images live: what a registry is told and tells, how builds log in, and credentials that are shown once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from fleet.errors import ProviderError
+from fleet.model import Address, Frozen, Resource, Secret, SecretRef
+from fleet.provider.base import Context, Provider
+from fleet.reference import ImageReference
+from fleet.secrets import SecretSource
+
+if TYPE_CHECKING:
+    from fleet.oci import Credentials, Tag
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryImage:
+    """What a registry needs to know of an image of fleet.yaml: its key there, and the settings that concern it."""
+
+    key: str
+    name: str
+    """The name in the registry, without namespace; the source repository's name unless `name:` says otherwise."""
+    source: str | None = None
+    branch: str = "main"
+    """The default branch of the source repository, where builds that push run."""
+    description: str = ""
+    visibility: str = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStep:
+    """A step of a workflow that logs in: an action by its name in the table of pins, its `id`, and its inputs.
+
+    Inputs hold literals and expressions such as `${{ secrets.NAME }}`, never a secret itself.
+    """
+
+    name: str
+    action: str
+    id: str
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a build logs in to push: the user name and password that its build step is given.
+
+    Either is a literal or an expression (`${{ secrets.NAME }}`, `${{ steps.ID.outputs.NAME }}`). `secrets` says by name
+    where each Actions secret is revealed; `steps` run before the build, with `permissions` beside `contents: read`.
+    Secrets are named as repo2docker-action's own examples name them: https://github.com/jupyterhub/repo2docker-action
+    """
+
+    username: str
+    password: str
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[LoginStep, ...] = ()
+
+    @classmethod
+    def stored(cls, username: str, password: SecretRef, secret: str = "DOCKER_PASSWORD") -> Self:  # noqa: S107 - a name
+        """A user name, and a password kept as the Actions secret `secret`."""
+        return cls(username, f"${{{{ secrets.{secret} }}}}", {secret: password})
+
+
+OWN_LOGIN, PASSWORD = "login", "password"
+"""The kind and the field of an operator's own password, for one repository; it is no kind that is planned."""
+
+
+class OwnLogin(Frozen):
+    """An operator's own login: proved where it is to push, stored for it, never rotated or revoked."""
+
+    model_config = ConfigDict(strict=True)
+
+    username: Annotated[str, StringConstraints(min_length=1)] = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+    def credentials(self, context: Context) -> Credentials:
+        """The user name and the password, read now."""
+        from fleet.oci import Credentials
+
+        return Credentials(self.username, context.secret(self.password))
+
+    @staticmethod
+    def reference(registry: str, repository: str) -> SecretRef:
+        """What `Registry.reveal` is asked for: the password, to push to one repository of a registry of fleet.yaml."""
+        return SecretRef(source=Address(registry, OWN_LOGIN, repository), field=PASSWORD)
+
+    @staticmethod
+    def is_asked_for(ref: SecretRef) -> bool:
+        """Whether a reference is such a one; `ref.source.name` is the repository."""
+        return (ref.source.kind, ref.field) == (OWN_LOGIN, PASSWORD)
+
+
+def no_keyless(sentence: str) -> BeforeValidator:
+    """Marks a setting `push` where builds cannot push without a stored secret: refuses `keyless` with a sentence."""
+
+    def refused(value: object) -> object:
+        if value == "keyless":
+            raise ValueError(sentence)
+        return value
+
+    return BeforeValidator(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
+
+    `notes` are sentences for a person, such as a step that no API offers; a plan that changes something of the image
+    shows them.
+    """
+
+    name: str
+    resources: tuple[Resource, ...] = ()
+    login: Login | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Registry(Provider):
+    """A provider where images live."""
+
+    @property
+    @abstractmethod
+    def host(self) -> str:
+        """The first part of its images' names, such as `quay.io`. Pure."""
+
+    @abstractmethod
+    def home(self, image: RegistryImage) -> Home:
+        """Where an image lives here and what it needs. Pure; raises ValueError for a name the registry won't take."""
+
+    @abstractmethod
+    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
+        """The digest each tag means now; a tag that does not exist has no entry."""
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image by its full name, newest first, page by page as they are asked for.
+
+        Nothing for an image that is not there; raises ProviderError where the registry does not show it to this login,
+        and where the provider has no way to list them.
+        """
+        raise ProviderError(f"fleet cannot list the tags of {name} by their date")
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A credential that stands at an identity: the service's own name for it, and when it was made."""
+
+    key: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential that was just made: the service's own name for it, and what the service shows only now, by field."""
+
+    key: str
+    values: Mapping[str, Secret]
+
+
+class Issuer(Provider):
+    """A provider of credentials that fleet issues, and replaces one by another.
+
+    Their service shows them once, unless they are `by_turns`. The core calls `issue` and `prove` while a code host
+    stores the values, and `revoke` when they are stored and no build that could use an older one is running; the other
+    way round, with the group still open, after a run that was killed. So of an identity's credentials the newest is the
+    one that is stored, or about to be.
+    """
+
+    issuing: ClassVar[frozenset[str]]
+    """The kinds of identity that a `SecretRef` of such a credential names as its source."""
+    by_turns: ClassVar[bool] = False
+    """Whether the service shows credentials again: `apply` then makes the first with the identity, and `issue` answers
+    with one that stands there and was not stored, where that is no older than the stored one."""
+
+    @abstractmethod
+    def credentials(self, source: Address) -> Sequence[Credential]:
+        """What stands at an identity, oldest first; nothing where there is no such identity."""
+
+    def standing(self, sources: Collection[Address]) -> Mapping[Address, Sequence[Credential]]:
+        """`credentials` of many identities; a service that lists them together says so here."""
+        asked = list(sources)
+        return dict(zip(asked, self.context.each(self.credentials, asked), strict=True))
+
+    @abstractmethod
+    def issue(self, source: Address, stored: str | None) -> Issued:
+        """One more credential at an identity that exists. `stored` names the one that was stored last, if any is known.
+
+        Two at most stand there afterwards: where there is no room, the oldest that is not `stored` makes it.
+        """
+
+    @abstractmethod
+    def prove(self, source: Address, issued: Issued) -> None:
+        """Make sure that a credential can push to its own repository; raises TryAgain where it is too new to work."""
+
+    @abstractmethod
+    def revoke(self, source: Address, keep: str) -> None:
+        """Revoke all credentials of an identity but one; nothing where there is no other."""
