@@ -35,6 +35,7 @@ def values_of(host: str, login: Login | None, branch: str = "main") -> RenderVal
 NO_LOGIN = RenderValues("127.0.0.1:5000", "climate", "release/1.x", read_pins())
 ALL = {"no login": NO_LOGIN, **{name: values_of(*given) for name, given in LOGINS.items()}}
 LOGIN = ALL["a stored password"]
+ALL["an environment"] = dataclasses.replace(LOGIN, environment="registry")
 
 
 def builtin() -> Template:
