@@ -63,6 +63,7 @@ class State(Frozen):
     things: dict[str, Thing] = Field(default_factory=dict)
     begun: dict[str, Begun] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
+    """Of each identity the credential that was stored last; empty where that is known to be gone."""
     retiring: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     journal_offset: int = 0
@@ -85,11 +86,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 begun.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
-                    if step.after is None:
-                        stored.pop(step.address, None)
-                        retiring.pop(step.address, None)
-                    if step.address.startswith(RETIREMENTS):
-                        retiring.pop(step.address.removeprefix(RETIREMENTS), None)
+                    _settle_credentials(stored, retiring, step)
                 stored.update(entry.stored)
                 retiring.update(dict.fromkeys(entry.retiring))
             case GroupFailed():
@@ -117,6 +114,17 @@ def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
             digest=step.digest,
             receipt=entry.receipts.get(step.address) or _receipt(things, step.address),
         )
+
+
+def _settle_credentials(stored: dict[str, str], retiring: dict[str, None], step: Step) -> None:
+    """An identity that is gone, or made anew, has none of its credentials."""
+    if step.after is None:
+        stored.pop(step.address, None)
+        retiring.pop(step.address, None)
+    elif step.before is None and step.address in stored:
+        stored[step.address] = ""
+    if step.address.startswith(RETIREMENTS):
+        retiring.pop(step.address.removeprefix(RETIREMENTS), None)
 
 
 def _receipt(things: dict[str, Thing], address: str) -> dict[str, Any] | None:

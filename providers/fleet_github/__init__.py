@@ -120,7 +120,7 @@ class GitHub(CodeHost):
             Resource(
                 Address(self.name, SECRET, f"{source.repository}/{name}"),
                 ActionsSecret(source=ref, also=also, replace=source.replace_secrets),
-                (repository,),
+                (repository, *(need for need in source.needs if need == ref.source)),
                 stores=ref.source,
             )
             for name, ref, also in _by_credential(source.secrets)
