@@ -62,7 +62,7 @@ class Issuing:
         return tuple(
             source
             for source, issued in self._issued.items()
-            if source in self.retired_later and self.stored.get(source) not in (None, issued.key)
+            if source in self.retired_later and self.stored.get(source) not in (None, "", issued.key)
         )
 
     def _revoke_others(self, source: Address) -> None:

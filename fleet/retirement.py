@@ -66,7 +66,7 @@ class Retirements(Provider):
         for change in changes:
             source = source_of(change)
             keep = self.stored(source) if source else None
-            if source is None or keep is None:
+            if source is None or not keep:
                 continue  # nothing is known to be stored, so nothing is known to be older
             assert isinstance(change.after, Retired)
             self._wait_for_builds(self.hosts(change.after.host), change.after.repository)

@@ -105,8 +105,9 @@ def rotations(
         one.source: limit
         for one in ours
         if planned.isdisjoint((one.source, one.secret.address)) and one.source not in workshop.retiring
-        if (limit := limit_of(one)) is not None
+        if (limit := limit_of(one)) is not None and workshop.stored[one.source]
     }
+    remade = {change.address for change in changes if change.before is None}
     there = standing(limits, workshop)
     replaced: list[Change] = []
     retired: list[Change] = []
@@ -115,13 +116,15 @@ def rotations(
         secret, limit = one.secret, limits.get(one.source)
         key = workshop.stored[one.source]
         why = _reason(there[one.source], key, limit, now) if limit else ""
+        if secret.address not in planned and (one.source in remade or not key):
+            why = "the credential that was stored is gone with its identity, which is made anew"
         if why:
             rotation = Rotation(one.source, key)
             group = str(secret.address)
             replaced.append(Change(secret.address, secret.spec, secret.spec, secret.needs, group, rotates=rotation))
             reasons[secret.address] = why
         if why or secret.address in planned or one.source in workshop.retiring:
-            retired.append(_retirement(one, written=bool(why) or secret.address in planned))
+            retired.append(_retirement(one))
     return Rotations((*replaced, *retired), reasons)
 
 
@@ -134,10 +137,10 @@ def _reason(there: Sequence[Credential], key: str, limit: Limit, now: datetime) 
     return f"credential is {count(age.days, 'day')} old, to be replaced: {limit.rule}" if age >= limit.age else ""
 
 
-def _retirement(one: Holding, *, written: bool) -> Change:
+def _retirement(one: Holding) -> Change:
     address = retirement_address(one.source)
     wanted = Retired(host=one.secret.address.provider, repository=one.repository)
-    return Change(address, None, wanted, (one.secret.address,) if written else (), group=str(address))
+    return Change(address, None, wanted, (one.secret.address, one.source), group=str(address))
 
 
 def plan_rotation(loaded: Loaded, workshop: Workshop, selection: Selection, limit: Limit) -> Plan:

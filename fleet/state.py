@@ -73,6 +73,7 @@ class State(Frozen):
     begun: dict[str, Begun] = Field(default_factory=dict)
     proposed: dict[str, Waiting] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
+    """Of each identity the credential that was stored last; empty where that is known to be gone."""
     retiring: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     journal_offset: int = 0
@@ -102,7 +103,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 proposed.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
-                    _forget_credential(stored, retiring, step)
+                    _settle_credentials(stored, retiring, step)
                 stored.update(entry.stored)
                 retiring.update(dict.fromkeys(entry.retiring))
             case GroupFailed():
@@ -118,15 +119,6 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
     return state.model_copy(update={**found, "runs": tuple(runs)})
 
 
-def _forget_credential(stored: dict[str, str], retiring: dict[str, None], step: Step) -> None:
-    """Of an identity that is gone nothing is known any more, and what was to be revoked of it need not be."""
-    if step.after is None:
-        stored.pop(step.address, None)
-        retiring.pop(step.address, None)
-    if step.address.startswith(RETIREMENTS):
-        retiring.pop(step.address.removeprefix(RETIREMENTS), None)
-
-
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
     if step.after is None:
         things.pop(step.address, None)
@@ -139,6 +131,17 @@ def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:
             digest=step.digest,
             receipt=entry.receipts.get(step.address) or _receipt(things, step.address),
         )
+
+
+def _settle_credentials(stored: dict[str, str], retiring: dict[str, None], step: Step) -> None:
+    """An identity that is gone, or made anew, has none of its credentials."""
+    if step.after is None:
+        stored.pop(step.address, None)
+        retiring.pop(step.address, None)
+    elif step.before is None and step.address in stored:
+        stored[step.address] = ""
+    if step.address.startswith(RETIREMENTS):
+        retiring.pop(step.address.removeprefix(RETIREMENTS), None)
 
 
 def _receipt(things: dict[str, Thing], address: str) -> dict[str, Any] | None:

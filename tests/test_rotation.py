@@ -15,7 +15,7 @@ import yaml
 from fleet.cli import main
 from fleet.errors import ExitCode
 from fleet.sandbox.github import Sandbox, serve_github
-from fleet.sandbox.http import Fault, Loopback
+from fleet.sandbox.http import Fault, Loopback, Response
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.testing.crash import CRASH_POINTS, run_armed
 from tests.google_cloud import Sandbox as GoogleSandbox
@@ -205,6 +205,18 @@ def test_the_robot_of_another_image_is_never_taken_for_a_later_one(little: Littl
     assert set(quay.state.robots) == {taken, f"{ROBOT}-b"}
     assert quay.state.robots[taken]["token"] == "T" * 64
     little.apply()
+
+
+def test_of_a_robot_that_was_deleted_the_new_token_is_stored(little: Little, quay: RunningQuay) -> None:
+    for fault in (None, Fault("status", "PUT", ".*/secrets/.*", response=Response(400, b"{}"))):
+        old = quay.state.robots.pop(little.secret("QUAY_USERNAME"))["token"]
+        if fault:
+            little.github.loopback.faults.append(fault)
+            assert main(["apply", "-auto-approve"]) == ExitCode.PARTIAL
+        little.apply()
+        ((name, robot),) = quay.state.robots.items()
+        assert (little.secret("QUAY_USERNAME"), little.secret("QUAY_PASSWORD")) == (name, robot["token"])
+        assert robot["token"] != old
 
 
 def test_the_list_shows_age_source_and_place_worst_first(

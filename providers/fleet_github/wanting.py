@@ -37,7 +37,8 @@ class Within:
         for name, ref, also in _by_credential(self.source.secrets):
             address = self._address(ENVIRONMENT_SECRET if self.source.environment else SECRET, name)
             wanted = ActionsSecret(source=ref, also=also, replace=self.source.replace_secrets)
-            yield Resource(address, wanted, (holder,), stores=ref.source)
+            needs = (holder, *(need for need in self.source.needs if need == ref.source))
+            yield Resource(address, wanted, needs, stores=ref.source)
 
     def variables(self, holder: Address) -> Iterator[Resource]:
         """Each variable."""
