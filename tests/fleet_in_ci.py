@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from fleet.sandbox.github import Limits, Runners, Sandbox, serve_github
 from fleet.sandbox.github.model_actions import JobRun, Run, Secret
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.github.objects import find, read_commit
+from fleet.sandbox.http import Request, Response, Service
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.workflow_file import WORKFLOW
 from tests.github_judge import Judge
@@ -40,11 +42,33 @@ LONGEST = 90
 """Seconds that all runs may take together."""
 
 
+class Meanwhile:
+    """Lets something happen in the world just before a request is answered; each thing once."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.acts: list[tuple[Callable[[Request], bool], Callable[[], object]]] = []
+        self.watch: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+
+    def handle(self, request: Request) -> Response:
+        """Let happen what was waiting for this request, then answer."""
+        self.watch()
+        with self._lock:
+            due = [one for one in self.acts if one[0](request)]
+            self.acts = [one for one in self.acts if one not in due]
+        for _, act in due:
+            act()
+        return self.service.handle(request)
+
+
 class FleetInCI:
     """The repositories, the registry, and somebody who works on them."""
 
     def __init__(self, github: Sandbox, quay: RunningQuay, folder: Path) -> None:
         self.github, self.quay = github, quay
+        self.meanwhile = Meanwhile(github.loopback.service)
+        github.loopback.service = self.meanwhile
         state = github.state
         self.image = f"{quay.registry_host}/example/climate-image"
         self.token = state.create_token("ada")
@@ -118,6 +142,18 @@ class FleetInCI:
             assert client.get_repo(FLEET).get_pull(pull.number).merge().merged
         if wait:
             self.wait()
+
+    def by_hand(self) -> None:
+        """Start the workflow by hand; its run has ended."""
+        with self.ada() as client:
+            assert client.get_repo(FLEET).get_workflow("fleet.yaml").create_dispatch("main")
+        self.wait()
+
+    def again(self) -> None:
+        """Start the last run again; it has ended."""
+        with self.ada() as client:
+            assert client.get_repo(FLEET).get_workflow_run(self.repository.runs[-1].id).rerun()
+        self.wait()
 
     def wait(self) -> None:
         """All runs have ended."""

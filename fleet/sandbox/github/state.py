@@ -26,7 +26,7 @@ ACTIONS_BOT = "github-actions[bot]"
 class State:
     """Accounts, tokens and repositories, with their git store and clock.
 
-    `changed` is told when a run or a job has ended; `url` is where the sandbox answers.
+    `changed` is told when a run or a job waits for its turn or has ended; `url` is where the sandbox answers.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -29,6 +29,7 @@ def take_turn(state: State, run: Run, member: Run | JobRun, stopped: Callable[[]
         def is_free() -> bool:
             return not any(other.status == "in_progress" for _, other in _others(run, member))
 
+        state.changed.notify_all()  # that it waits
         state.changed.wait_for(lambda: stopped() or is_free())
         if stopped():
             return False
