@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from github import Auth, Github
+from github import Auth, Github, InputGitTreeElement
 
 from fleet.cli import main
 from fleet.errors import ExitCode
@@ -117,24 +119,21 @@ class FleetInCI:
             yield client
 
     def propose(self, branch: str, files: Mapping[str, str] | None = None, *, wait: bool = True) -> Pull:
-        """Open a pull request from a branch with these files (fleet.yaml as it is wanted now); its run has ended."""
+        """Open a pull request from a branch with these files (fleet.yaml as it is wanted now); its run has ended.
+
+        A text that begins with `-> ` is a symbolic link.
+        """
         with self.ada() as client:
             repository = client.get_repo(FLEET)
-            repository.create_git_ref(f"refs/heads/{branch}", repository.get_branch("main").commit.sha)
-            for path, text in (files or {"fleet.yaml": self.text()}).items():
-                self._write(repository, branch, path, text)
+            head = repository.get_git_commit(repository.get_branch("main").commit.sha)
+            given = files or {"fleet.yaml": self.text()}
+            tree = repository.create_git_tree([_element(path, text) for path, text in given.items()], head.tree)
+            commit = repository.create_git_commit(f"The change {branch}", tree, [head])
+            repository.create_git_ref(f"refs/heads/{branch}", commit.sha)
             number = repository.create_pull("main", branch, title=f"The change {branch}", body="").number
         if wait:
             self.wait()
         return self.repository.pulls[number]
-
-    @staticmethod
-    def _write(repository: Any, branch: str, path: str, text: str) -> None:
-        entries = {entry.path: entry.sha for entry in repository.get_git_tree(branch, recursive=True).tree}
-        if path in entries:
-            repository.update_file(path, f"Change {path}", text, entries[path], branch=branch)
-        else:
-            repository.create_file(path, f"Add {path}", text, branch=branch)
 
     def merge(self, pull: Pull, *, wait: bool = True) -> None:
         """Merge; the run of it has ended."""
@@ -188,12 +187,23 @@ class FleetInCI:
         return (self.github.state.repository(SOURCE).head or "")[:12]
 
     def shown(self) -> str:
-        """All that people can see of the fleet repository's runs, but for the plans' files."""
+        """All that people can see of the fleet repository's runs, what plans carry included."""
         return (
             "\n".join(_shown(self.repository.runs))
             + "\n".join(comment.body for pull in self.repository.pulls.values() for comment in pull.comments)
             + "\n".join(check.title + check.summary for check in self.repository.checks)
         )
+
+
+def _element(path: str, text: str) -> InputGitTreeElement:
+    is_link = text.startswith("-> ")
+    return InputGitTreeElement(path, "120000" if is_link else "100644", "blob", text.removeprefix("-> "))
+
+
+def exit_code(job: JobRun) -> int:
+    """What fleet ended with in a job, 0 where all steps went well."""
+    said = "".join(step.message for step in job.steps)
+    return int(said.rpartition("exit code ")[2].rstrip(".")) if said else 0
 
 
 def _shown(runs: list[Run]) -> Iterator[str]:
@@ -202,7 +212,9 @@ def _shown(runs: list[Run]) -> Iterator[str]:
         for job in run.jobs:
             yield from (job.log, job.summary, *(step.message for step in job.steps))
             yield from (f"{one.properties} {one.message}" for one in job.annotations)
-        yield from (data.decode() for kept in run.artifacts.values() for data in kept.files.values())
+        for kept in (data for artifact in run.artifacts.values() for data in artifact.files.values()):
+            yield kept.decode()
+            yield from (base64.b64decode(blob).decode() for blob in json.loads(kept)["plan"]["blobs"].values())
 
 
 def hub_values(image: str, tag: str = "none") -> str:

@@ -15,7 +15,7 @@ from fleet.sandbox.github.model_actions import JobRun
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.http import Fault, Request
 from fleet.testing.crash import CRASH_POINTS
-from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, fleet_in_ci
+from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, exit_code, fleet_in_ci
 
 
 @pytest.fixture
@@ -59,12 +59,6 @@ def test_a_pull_request_is_shown_merged_and_has_happened(ci: FleetInCI) -> None:
     assert ci.drift().conclusion == "success", ci.shown()
     assert not list(ci.github.state.store.folder.glob("runner-*"))
     assert not [secret for secret in ci.secrets.values() if secret in ci.shown()]
-
-
-def exit_code(job: JobRun) -> int:
-    """What fleet ended with in a job, 0 where all steps went well."""
-    said = "".join(step.message for step in job.steps)
-    return int(said.rpartition("exit code ")[2].rstrip(".")) if said else 0
 
 
 def test_what_is_edited_by_hand_is_drift(stands: FleetInCI) -> None:
