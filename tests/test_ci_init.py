@@ -185,3 +185,8 @@ def test_the_action_installs_from_its_own_checkout() -> None:
     text = (ROOT / "action.yml").read_text()
     assert '--require-hashes --only-binary :all: -r "$GITHUB_ACTION_PATH/constraints-action.txt"' in text
     assert '--no-deps --no-build-isolation "$GITHUB_ACTION_PATH"' in text
+
+
+def test_nothing_in_the_checkout_is_taken_for_a_module_while_fleet_is_installed() -> None:
+    (step,) = [one for one in yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"] if "pip" in str(one)]
+    assert step["run"].count(" -m ") == step["run"].count(" -I -m ") == 2

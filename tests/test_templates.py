@@ -233,6 +233,21 @@ def test_a_link_inside_the_folder_is_followed_and_one_out_of_it_is_not(folder: P
         read_template("./templates/own", folder, [], ["circle"])
 
 
+@pytest.mark.parametrize("origin", ["..", "./templates/../..", "./elsewhere"])
+def test_a_folder_outside_of_the_checkout_is_no_template(folder: Path, origin: str) -> None:
+    (folder / "elsewhere").symlink_to(folder.parent)
+    (folder.parent / "environment.yml").write_text("not for everybody")
+    with pytest.raises(InputError, match=r"leads out of .* where fleet"):
+        read_template(origin, folder, [], ["environment.yml"])
+
+
+def test_a_folder_elsewhere_in_the_checkout_is_one(folder: Path) -> None:
+    (folder / ".git").mkdir()
+    (folder / "fleets").mkdir()
+    template = read_template("../templates/own", folder / "fleets", [], ["environment.yml"])
+    assert template.seed["environment.yml"] == b"dependencies: [r-base]\r\n"
+
+
 @pytest.mark.parametrize(
     ("origin", "seed", "sentence"),
     [

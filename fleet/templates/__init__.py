@@ -43,7 +43,7 @@ def read_template(origin: str, folder: Path, manage: Iterable[str], seed: Iterab
     `builtin:NAME` is read from the package, `./…` relative to `folder`. What fleet keeps up to date and a folder does
     not hold comes from `builtin:user-image`. So does all of it for a template repository (`owner/name`), whose first
     content the code host copies: there `seed` stays empty. Raises InputError for a file that is missing, too large, not
-    a plain file, or outside of the folder.
+    a plain file, or outside of the folder, and for a folder outside of the checkout that `folder` is in.
     """
     shipped = _Folder(f"{BUILTIN}{_USER_IMAGE}", partial(_packaged, _USER_IMAGE))
     if not is_content(origin):
@@ -110,10 +110,17 @@ def _packaged(name: str, path: str) -> bytes | None:
 
 
 def _root(origin: str, folder: Path) -> Path:
-    root = (folder / origin).resolve()
+    root, top = (folder / origin).resolve(), _top(folder.resolve())
+    if not root.is_relative_to(top):  # or whoever proposes a fleet.yaml could read what else the machine holds
+        raise _wrong(f"the template {origin} leads out of {top}, where fleet.yaml comes from; copy it in there")
     if not root.is_dir():
         raise _wrong(f"the template {origin} is not a folder ({root})")
     return root
+
+
+def _top(folder: Path) -> Path:
+    """The top of the checkout that a folder is in; the folder itself where it is in none."""
+    return next((above for above in (folder, *folder.parents) if (above / ".git").exists()), folder)
 
 
 def _local(root: Path, path: str) -> bytes | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from fleet.sandbox.github.actions import runs
 from fleet.sandbox.github.actions.machine import Action
+from fleet.sandbox.github.actions.steps import Runners
 from fleet.sandbox.github.limits import Limits
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.github.pulls import propose_from_fork
@@ -15,7 +17,7 @@ from fleet.sandbox.github.state import State
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.push import Registries
 
-__all__ = ["Limits", "Sandbox", "State", "serve_github"]
+__all__ = ["Limits", "Runners", "Sandbox", "State", "serve_github"]
 
 
 class Sandbox:
@@ -28,6 +30,7 @@ class Sandbox:
         self.issuer = service.issuer
         self.limits = service.meter.limits
         self.loopback = Loopback(service, port)
+        self.state.url = self.loopback.url
 
     @property
     def url(self) -> str:
@@ -40,6 +43,12 @@ class Sandbox:
             oid = commit_files(self.state, self.state.repository(full_name), files, message)
             self.actions.wake()
             return oid
+
+    def on_schedule(self, full_name: str) -> None:
+        """Start what a repository's workflows have on schedule, as if its time had come."""
+        with self.state.lock:
+            runs.on_schedule(self.state, self.state.repository(full_name))
+            self.actions.wake()
 
     def propose_from_fork(self, full_name: str, files: Mapping[str, str], author: str) -> Pull:
         """Open a pull request from a fork of somebody who may not push to the repository."""
@@ -69,11 +78,13 @@ def serve_github(
     registries: Mapping[str, str] | None = None,
     services: Mapping[str, str] | None = None,
     actions: Mapping[str, Action] | None = None,
+    runners: Runners | None = None,
 ) -> Sandbox:
     """Serve a sandbox GitHub on 127.0.0.1, its git objects under `folder`; `port` 0 picks a free one.
 
     Builds push over plain HTTP to registries on loopback, and to the hosts that `registries` gives an address for.
     Login steps call what `services` gives addresses for, by host, and `actions` adds actions (see `actions.logins`).
+    `runners` says which checkouts composite actions come from, and what a runner's image holds.
     """
     known = Registries(registries or {})
-    return Sandbox(GitHub(State(folder), limits or Limits(), known, services, actions), port)
+    return Sandbox(GitHub(State(folder), limits or Limits(), known, services, actions, runners), port)

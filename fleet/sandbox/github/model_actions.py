@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from nacl.public import PrivateKey
 
 if TYPE_CHECKING:
+    from fleet.sandbox.github.actions.log import Annotation
     from fleet.sandbox.github.clock import Veil
     from fleet.sandbox.github.model import Account, Repository
+    from fleet.sandbox.github.model_pulls import Pull
 
 Behaviour = Literal["run", "queue", "hang", "fail", "cancel", "green"]
 """What becomes of a run: it really runs; it never starts; it starts and never ends; it fails; it is cancelled; or it
@@ -83,7 +85,7 @@ class StepRun:
 
 @dataclass(slots=True)
 class JobRun:
-    """One job of a run as it ran."""
+    """One job of a run as it ran; `log` and `summary` are as people see them, `process` is the script that runs now."""
 
     id: int
     job: str
@@ -95,6 +97,21 @@ class JobRun:
     conclusion: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    group: str = ""
+    log: str = ""
+    summary: str = ""
+    annotations: list[Annotation] = field(default_factory=list)
+    process: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Files that a run keeps under a name."""
+
+    id: int
+    name: str
+    files: Mapping[str, bytes]
+    created_at: datetime
 
 
 @dataclass(slots=True)
@@ -108,7 +125,10 @@ class WorkflowRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What starts a run: an event at a head commit, and the commit to check out, which differs for pull requests."""
+    """What starts a run: an event at a head commit, and the commit to check out, which differs for pull requests.
+
+    A push has where the ref stood `before`, what happens to a `pull` request an `action`, a schedule its `cron`.
+    """
 
     event: str
     ref: str
@@ -119,6 +139,10 @@ class Trigger:
     head_branch: str = ""
     base_branch: str = ""
     from_fork: bool = False
+    before: str = "0" * 40
+    action: str = ""
+    pull: Pull | None = None
+    cron: str = ""
 
     @property
     def branch(self) -> str:
@@ -147,3 +171,4 @@ class Run:
     conclusion: str | None = None
     jobs: list[JobRun] = field(default_factory=list)
     message: str = ""
+    artifacts: dict[str, Artifact] = field(default_factory=dict)

@@ -10,12 +10,13 @@ from email.utils import formatdate
 from itertools import chain, count
 
 from fleet.sandbox.github import githttp, graphql
-from fleet.sandbox.github.actions.attempt import Runner
 from fleet.sandbox.github.actions.engine import Actions
 from fleet.sandbox.github.actions.logins import LOGINS
 from fleet.sandbox.github.actions.machine import Action, Services
 from fleet.sandbox.github.actions.oidc import Issuer
 from fleet.sandbox.github.actions.run2docker import ACTIONS
+from fleet.sandbox.github.actions.standard import STANDARD
+from fleet.sandbox.github.actions.steps import Runner, Runners
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.errors import ApiError, not_found, unsupported
 from fleet.sandbox.github.limits import Limits, Meter, Resource
@@ -74,11 +75,13 @@ class GitHub:
         registries: Registries,
         services: Mapping[str, str] | None = None,
         actions: Mapping[str, Action] | None = None,
+        runners: Runners | None = None,
     ) -> None:
         self.state = state
         self.issuer = Issuer(state.clock)
-        known = {**ACTIONS, **LOGINS, **(actions or {})}
-        self.actions = Actions(Runner(state, self.issuer, Services(registries, services or {}), known))
+        known = {**STANDARD, **ACTIONS, **LOGINS, **(actions or {})}
+        called = Services(registries, services or {})
+        self.actions = Actions(Runner(state, self.issuer, called, known, runners or Runners()))
         self.meter = Meter(state.clock, limits)
         self._routes = [(route.pattern(), route) for route in chain.from_iterable(part.ROUTES for part in _PARTS)]
         self._request_ids = count(1)

@@ -19,12 +19,20 @@ from fleet.sandbox.github.model_actions import Run
 from fleet.sandbox.github.model_pulls import PullEvent
 from fleet.sandbox.github.objects import Commit, Person, write_files
 
+ACTIONS_BOT = "github-actions[bot]"
+"""Who the token of a job is. What it pushes starts no workflow."""
+
 
 class State:
-    """Accounts, tokens and repositories, with their git store and clock."""
+    """Accounts, tokens and repositories, with their git store and clock.
+
+    `changed` is told when a run or a job waits for its turn or has ended; `url` is where the sandbox answers.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.url = ""
         self.clock = Clock()
         self.settings = Settings()
         self.store = GitStore(folder)
@@ -127,6 +135,23 @@ class State:
         )
         self.tokens[token.value] = token
         return token
+
+    def create_job_token(self, repository: Repository, rights: Mapping[str, Level]) -> str:
+        """Issue the token of one job: it is that of GitHub's own App, for one repository.
+
+        https://docs.github.com/actions/concepts/security/github_token
+        """
+        if ACTIONS_BOT not in self.accounts:
+            self._add_account(ACTIONS_BOT, "Bot", "")
+        token = Token(
+            f"ghs_{secrets.token_hex(18)}",
+            ACTIONS_BOT,
+            {"metadata": "read", **rights},
+            repositories=frozenset({repository.full_name.lower()}),
+            installed_at=repository.owner,
+        )
+        self.tokens[token.value] = token
+        return token.value
 
     # --- repositories
 

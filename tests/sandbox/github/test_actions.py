@@ -146,7 +146,7 @@ def test_a_push_builds_and_pushes_a_labelled_image(sandbox: Sandbox, ada: Github
         ("REPO_DIR: /srv/repo", "NO_PUSH: 'yes'", "invalid value for NO_PUSH"),
         ("REPO_DIR: /srv/repo", "APPENDIX_FILE: appendix", "appendix: No such file"),
         ("REPO_DIR: /srv/repo", "PUBLIC_REGISTRY_CHECK: 1", "Make sure this image is public"),
-        ("env.NAME", "github.event.after", "does not know github.event.after"),
+        ("env.NAME", "github.event.forced", "does not know github.event.forced"),
     ],
 )
 def test_what_is_wrong_with_a_build_is_a_red_run(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand, holds
-from fleet.sandbox.github.actions.workflow import WorkflowError, glob, parse
+from fleet.sandbox.github.actions.workflow import Concurrency, glob, parse
+from fleet.sandbox.github.actions.workflow_yaml import WorkflowError
 
 JOB = "jobs: {a: {runs-on: x, steps: [{run: 'true'}]}}\n"
 CONTEXTS = Contexts(
@@ -28,6 +29,9 @@ CONTEXTS = Contexts(
         ("${{ !(github.actor != 'ada') }}", "true"),
         ("${{ 'it''s' }}", "it's"),
         ("no expression { } $", "no expression { } $"),
+        ("${{ contains(fromJSON('[\"push\", \"b\"]'), 'PUSH') }}", "true"),
+        ("${{ contains('a pushed one', 'other') || contains('a', 'A') }}", "true"),
+        ("${{ github.actor == 'Grace' && github.event.pull_request.number || 'none' }}", "none"),
     ],
 )
 def test_expressions_are_evaluated(template: str, expected: str) -> None:
@@ -36,7 +40,18 @@ def test_expressions_are_evaluated(template: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["${{ github.event.ref }}", "${{ matrix.a }}", "${{ toJSON(github) }}", "${{ 1 +", "${{ 'a' == 1 }}", "${{ a b }}"],
+    [
+        "${{ github.event.ref }}",
+        "${{ matrix.a }}",
+        "${{ toJSON(github) }}",
+        "${{ 1 +",
+        "${{ 'a' == 1 }}",
+        "${{ a b }}",
+        "${{ contains('a') }}",
+        "${{ fromJSON('{') }}",
+        "${{ github.event.a && true }}",
+        "${{ contains('a', 'b' }}",
+    ],
 )
 def test_expressions_that_are_not_known_are_refused(template: str) -> None:
     with pytest.raises(ExpressionError):
@@ -88,9 +103,11 @@ def test_what_a_push_starts(on: str, ref: str, changed: list[str] | None, starts
     ("text", "why"),
     [
         ("on: push\n", "needs `on` and `jobs`"),
-        ("on: schedule\n" + JOB, "'schedule' in on"),
+        ("on: schedule\n" + JOB, "on.schedule needs a list of `cron`"),
+        ("on: release\n" + JOB, "'release' in on"),
         ("on: push\ncolour: red\n" + JOB, "'colour' in a.yaml"),
-        ("on: push\nconcurrency: {group: a}\n" + JOB, "`cancel-in-progress: true`"),
+        ("on: push\nconcurrency: {group: a, cancel-in-progress: x}\n" + JOB, "`cancel-in-progress: true` or `false`"),
+        ("on: push\njobs: {a: {runs-on: x, steps: [{run: a, shell: pwsh}]}}", "the shell 'pwsh'"),
         ("on: push\njobs: {a: {runs-on: x, strategy: {}, steps: [{run: a}]}}", "'strategy' in jobs.a"),
         ("on: push\njobs: {a: {runs-on: x, steps: [{name: a}]}}", "needs either `uses` or `run`"),
         ("on: push\njobs: {a: {runs-on: x, steps: [{run: a, with: {b: [c]}}]}}", "where one value belongs"),
@@ -103,6 +120,15 @@ def test_what_is_wrong_or_unknown_is_named(text: str, why: str) -> None:
     with pytest.raises(WorkflowError) as caught:
         parse("a.yaml", text.encode())
     assert why in str(caught.value)
+
+
+def test_groups_of_workflows_and_jobs_and_schedules_are_read() -> None:
+    text = "on: {schedule: [{cron: '17 3 * * *'}]}\nconcurrency: all\njobs: {a: {runs-on: x, environment: production, "
+    text += "concurrency: {group: one, cancel-in-progress: true}, steps: [{run: a}]}}\n"
+    workflow = parse("a.yaml", text.encode())
+    (job,) = workflow.jobs
+    assert (workflow.crons, workflow.concurrency) == (("17 3 * * *",), Concurrency("all"))
+    assert (job.environment, job.concurrency) == ("production", Concurrency("one", cancel=True))
 
 
 def test_yaml_is_read_as_github_reads_it() -> None:

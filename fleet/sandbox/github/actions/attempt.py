@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fleet.sandbox.github.actions import deploying, runs
+from fleet.sandbox.github.actions import deploying, groups, runs
+from fleet.sandbox.github.actions.artifacts import Artifacts
+from fleet.sandbox.github.actions.disk import Disk, File
+from fleet.sandbox.github.actions.events import github_context, variables_of
 from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand, holds
-from fleet.sandbox.github.actions.machine import Action, Machine, Services, StepFailed
-from fleet.sandbox.github.actions.oidc import Issuer
+from fleet.sandbox.github.actions.machine import Machine, StepFailed
 from fleet.sandbox.github.actions.rights import IDENTITY, rights_of, token_rights
-from fleet.sandbox.github.actions.workflow import Job, Step, Workflow
+from fleet.sandbox.github.actions.steps import Runner, Scene, run_steps
+from fleet.sandbox.github.actions.workflow import Job, Workflow
 from fleet.sandbox.github.clock import stamp
+from fleet.sandbox.github.errors import ApiError
+from fleet.sandbox.github.model import Repository
 from fleet.sandbox.github.model_actions import Environment, JobRun, Run, StepRun
 from fleet.sandbox.github.objects import read_commit, walk
+from fleet.sandbox.github.rights import Actor, Need
 from fleet.sandbox.github.state import State
-
-
-@dataclass(frozen=True, slots=True)
-class Runner:
-    """What all runs share: the state, who vouches for them, the services outside, and the actions by name."""
-
-    state: State
-    issuer: Issuer
-    services: Services
-    actions: Mapping[str, Action]
 
 
 class Attempt:
@@ -39,7 +36,7 @@ class Attempt:
         secrets = {} if run.trigger.from_fork else {one.name: one.value for one in repository.secrets.values()}
         self._files = _files(self._state, run.trigger.sha)
         self._contexts: Mapping[str, Mapping[str, Any]] = {
-            "github": github_context(run),
+            "github": github_context(self._state, run),
             "secrets": secrets,
             "vars": {variable.name: variable.value for variable in repository.variables.values()},
             "inputs": dict(run.trigger.inputs),
@@ -58,7 +55,8 @@ class Attempt:
             self._finish("failure", str(error))
             return
         ended = set(conclusions.values())
-        self._finish("failure" if "failure" in ended else "skipped" if ended == {"skipped"} else "success")
+        bad = next((one for one in ("failure", "cancelled") if one in ended), "")
+        self._finish(bad or ("skipped" if ended == {"skipped"} else "success"))
 
     def _finish(self, conclusion: str, message: str = "") -> None:
         with self._state.lock:
@@ -68,27 +66,43 @@ class Attempt:
     @property
     def _stopped(self) -> bool:
         """Whether the run was cancelled meanwhile, or even started again."""
-        return self._run.status == "completed" or self._run.attempt != self._number
+        over = self._run.status == "completed" or self._run.attempt != self._number
+        return over or self._runner.closing.is_set()
 
     def _job(self, job: Job, noted: JobRun, needed: list[str]) -> str:
         ready = all(one == "success" for one in needed)
         if not holds(job.condition, Contexts(self._contexts, ready)):
             self._end(noted, "skipped")
             return "skipped"
+        if not self._take_turn(job, noted):
+            return "cancelled"
         with self._state.lock:
             environment = deploying.environment_of(self._state, self._run, job)
             if environment and environment.reviewers:
                 noted.status = self._run.status = "waiting"
                 return "waiting"
         self._start(noted)
-        machine = self._machine(job, environment)
+        machine = self._machine(job, noted, environment)
         try:
-            conclusion = self._steps(_Going(job, noted, machine, self._contexts_of(machine, environment)))
+            conclusion = self._steps(job, noted, machine, self._contexts_of(machine, environment))
         finally:
             self._state.tokens.pop(machine.token, None)
+            machine.disk.wipe()
         if conclusion != "cancelled":
             self._end(noted, conclusion)
         return conclusion
+
+    def _take_turn(self, job: Job, noted: JobRun) -> bool:
+        """Wait until the job's group is free; False when the job is cancelled before it is."""
+        stopped = partial(self._has_stopped, noted)
+        with self._state.lock:
+            if job.concurrency is not None:
+                noted.group = expand(job.concurrency.group, Contexts(self._contexts))
+                groups.make_way(self._state, self._run, noted, cancel=job.concurrency.cancel)
+            return groups.take_turn(self._state, self._run, noted, stopped)
+
+    def _has_stopped(self, noted: JobRun) -> bool:
+        return self._stopped or noted.status == "completed"
 
     def _contexts_of(self, machine: Machine, environment: Environment | None) -> Mapping[str, Mapping[str, Any]]:
         """What all jobs see, with the token of this one and what its environment holds."""
@@ -98,6 +112,7 @@ class Attempt:
             "github": {**self._contexts["github"], "token": machine.token},
             "secrets": {**self._contexts["secrets"], **self._secrets_of(environment), "GITHUB_TOKEN": machine.token},
             "vars": {**self._contexts["vars"], **{variable.name: variable.value for variable in variables}},
+            "runner": {"temp": str(machine.disk.temp), "os": "Linux", "arch": "X64"},
         }
 
     def _secrets_of(self, environment: Environment | None) -> Mapping[str, str]:
@@ -105,72 +120,47 @@ class Attempt:
             return {}
         return {secret.name: secret.value for secret in environment.secrets.values()}
 
-    def _machine(self, job: Job, environment: Environment | None) -> Machine:
-        state, trigger, repository = self._state, self._run.trigger, self._run.repository.full_name
+    def _machine(self, job: Job, noted: JobRun, environment: Environment | None) -> Machine:
+        state, trigger, repository = self._state, self._run.trigger, self._run.repository
         rights = rights_of(self._workflow, job, from_fork=trigger.from_fork)
-        token = state.create_token(trigger.actor.login, token_rights(rights), repositories=[repository])
+        token = state.create_job_token(repository, token_rights(rights))
         identity: Callable[[str], str] | None = None
         if rights.get(IDENTITY) == "write":
             identity = partial(self._runner.issuer.token, self._run, environment=job.environment)
+        disk = Disk.new(state.store.folder, self._runner.runners.programs)
         return Machine(
+            disk,
             self._files,
-            repository,
+            repository.full_name,
             trigger.actor.login,
             trigger.ref,
             trigger.sha,
             token,
             stamp(state.clock.now()),
             self._runner.services,
+            Artifacts(state, self._run),
+            noted,
+            partial(_may_read, state, repository),
+            partial(self._has_stopped, noted),
             identity,
+            variables=self._variables(job, disk),
             masks={token, *map(str, self._contexts["secrets"].values()), *self._secrets_of(environment).values()},
         )
 
-    def _steps(self, going: _Going) -> str:
-        env = {**self._workflow.env, **going.job.env}
-        env = {name: expand(text, Contexts(going.contexts)) for name, text in env.items()}
-        outputs: dict[str, Mapping[str, Any]] = {}
-        conclusion = "success"
-        for step, step_run in zip(going.job.steps, going.noted.steps, strict=True):
-            with self._state.lock:
-                if self._stopped:
-                    return "cancelled"
-            seen = {**going.contexts, "env": {**env, **going.machine.env}, "steps": outputs}
-            contexts = Contexts(seen, conclusion == "success")
-            ended = self._step(step, step_run, contexts, going.machine, outputs)
-            if ended == "failure" and not step.continue_on_error:
-                conclusion = "failure"
-        return conclusion
+    def _variables(self, job: Job, disk: Disk) -> dict[str, str]:
+        """What the runner sets for every script."""
+        event = disk.temp / "_github_workflow" / "event.json"
+        event.parent.mkdir()
+        event.write_text(json.dumps(self._contexts["github"]["event"]))
+        places = {"HOME": disk.home, "RUNNER_TEMP": disk.temp, "TMPDIR": disk.temp, "GITHUB_WORKSPACE": disk.workspace}
+        places["GITHUB_EVENT_PATH"] = event
+        known = variables_of(self._contexts["github"])
+        return {**known, "GITHUB_JOB": job.id, **{name: str(path) for name, path in places.items()}}
 
-    def _step(
-        self,
-        step: Step,
-        noted: StepRun,
-        contexts: Contexts,
-        machine: Machine,
-        outputs: dict[str, Mapping[str, Any]],
-    ) -> str:
-        message, conclusion = "", "success"
-        try:
-            if not holds(step.condition, contexts):
-                self._end(noted, "skipped")
-                return "skipped"
-            self._start(noted)
-            produced = self._act(step, contexts, machine)
-            if step.id:
-                outputs[step.id] = {"outputs": produced}
-        except (StepFailed, ExpressionError) as error:
-            message, conclusion = str(error), "failure"
-        self._end(noted, conclusion, _masked(message, machine.masks))
-        return conclusion
-
-    def _act(self, step: Step, contexts: Contexts, machine: Machine) -> Mapping[str, str]:
-        env = {**contexts.values["env"], **{name: expand(text, contexts) for name, text in step.env.items()}}
-        inner = Contexts({**contexts.values, "env": env}, contexts.succeeded)
-        inputs = {name: expand(text, inner) for name, text in step.inputs.items()}
-        action = self._runner.actions.get(step.uses.partition("@")[0])
-        if action is None or "@" not in step.uses:
-            raise StepFailed(f"the sandbox does not know how to run {step.uses or 'a shell'} (step {step.name!r})")
-        return action(machine, inputs)
+    def _steps(self, job: Job, noted: JobRun, machine: Machine, contexts: Mapping[str, Mapping[str, Any]]) -> str:
+        env = {name: expand(text, Contexts(contexts)) for name, text in {**self._workflow.env, **job.env}.items()}
+        scene = Scene(self._runner, machine, contexts, env)
+        return run_steps(scene, job.steps, _Notes(noted.steps, self._start, self._end)).conclusion
 
     def _start(self, part: JobRun | StepRun) -> None:
         with self._state.lock:
@@ -185,54 +175,41 @@ class Attempt:
             part.started_at = part.started_at or now
             if isinstance(part, StepRun):
                 part.message = message
+            self._state.changed.notify_all()
 
 
 @dataclass(frozen=True, slots=True)
-class _Going:
-    """A job that runs: what is noted of it, what it runs on, and what its expressions see."""
+class _Notes:
+    """Notes how the steps of a job go."""
 
-    job: Job
-    noted: JobRun
-    machine: Machine
-    contexts: Mapping[str, Mapping[str, Any]]
+    steps: list[StepRun]
+    start: Callable[[StepRun], None]
+    end: Callable[[StepRun, str, str], None]
+
+    def began(self, number: int) -> None:
+        self.start(self.steps[number])
+
+    def ended(self, number: int, conclusion: str, message: str) -> None:
+        self.end(self.steps[number], conclusion, message)
 
 
-def _files(state: State, commit: str) -> Mapping[str, bytes]:
+def _files(state: State, commit: str) -> Mapping[str, File]:
     files = {}
     for path, entry in walk(state.store, read_commit(state.store, commit).tree):
         found = state.store.read(entry.oid) if entry.kind == "blob" else None
         if found is not None:
-            files[path] = found.data
+            files[path] = File(entry.mode, found.data)
     return files
 
 
-def _masked(message: str, secrets: set[str]) -> str:
-    """A message as GitHub shows it; the longest first, so that no secret's beginning hides the rest of another."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        message = message.replace(secret, "***")
-    return message
-
-
-def github_context(run: Run) -> Mapping[str, Any]:
-    """What the context `github` holds of a run, without its token."""
-    trigger, repository = run.trigger, run.repository
-    _, kind, name = trigger.ref.split("/", 2)
-    return {
-        "actor": trigger.actor.login,
-        "base_ref": trigger.base_branch,
-        "event_name": trigger.event,
-        "head_ref": trigger.head_branch,
-        "ref": trigger.ref,
-        "ref_name": name,
-        "ref_type": "tag" if kind == "tags" else "branch",
-        "repository": repository.full_name,
-        "repository_owner": repository.owner.login,
-        "run_attempt": str(run.attempt),
-        "run_id": str(run.id),
-        "run_number": str(run.number),
-        "sha": trigger.sha,
-        "workflow": run.name,
-    }
+def _may_read(state: State, repository: Repository, token: str) -> bool:
+    """Whether a token may read what a repository holds."""
+    shown = state.tokens.get(token)
+    try:
+        Actor(state.account(shown.owner) if shown else None, shown).require(Need("contents", "read"), repository)
+    except ApiError:
+        return False
+    return True
 
 
 def _in_order(jobs: tuple[Job, ...]) -> list[Job]:

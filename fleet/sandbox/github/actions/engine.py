@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 
-from fleet.sandbox.github.actions import runs
-from fleet.sandbox.github.actions.attempt import Attempt, Runner, github_context
+from fleet.sandbox.github.actions import groups, runs
+from fleet.sandbox.github.actions.attempt import Attempt
+from fleet.sandbox.github.actions.events import github_context
 from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand
+from fleet.sandbox.github.actions.steps import Runner
 from fleet.sandbox.github.actions.workflow import Workflow, parse
 from fleet.sandbox.github.model import Push
 from fleet.sandbox.github.model_actions import Run
 
-_AT_ONCE = 2
+_AT_ONCE = 8
+"""Runs at once. A run may wait for others, so there are more than a small machine would choose."""
 
 
 class Actions:
@@ -45,7 +49,10 @@ class Actions:
             raise TimeoutError(f"{len(pending)} runs have not ended within {timeout} seconds")
 
     def close(self) -> None:
-        """Start no more, and wait for those that run; raises what went wrong inside."""
+        """Start no more, and wait for those that run; what waits for its turn is cancelled. Raises what went wrong."""
+        with self._state.lock:
+            self._runner.closing.set()
+            self._state.changed.notify_all()
         self._pool.shutdown(cancel_futures=True)
         for future in self._running:
             if not future.cancelled():
@@ -75,18 +82,19 @@ class Actions:
         self._running.add(self._pool.submit(self._execute, run, behaviour))
 
     def _make_way(self, run: Run) -> None:
-        """Cancel what still runs of the same group."""
-        template = self._workflow(run).group
-        run.group = expand(template, Contexts({"github": github_context(run)})) if template else ""
-        for other in run.repository.runs:
-            if run.group and other is not run and other.group == run.group and other.status != "completed":
-                runs.cancel(self._state, other)
+        """Cancel what the run takes the place of in its group."""
+        concurrency = self._workflow(run).concurrency
+        if concurrency is not None:
+            context = Contexts({"github": github_context(self._state, run)})
+            run.group = expand(concurrency.group, context)
+            groups.make_way(self._state, run, run, cancel=concurrency.cancel)
 
     def _execute(self, run: Run, behaviour: str) -> None:
         with self._state.lock:
-            if run.status == "completed":
+            ended = partial(self._has_ended, run)
+            if ended() or not groups.take_turn(self._state, run, run, ended):
                 return
-            run.status, run.updated_at = "in_progress", self._state.clock.now()
+            run.updated_at = self._state.clock.now()
             workflow = self._workflow(run)
             if behaviour == "run":
                 attempt = Attempt(self._runner, run, workflow)
@@ -94,6 +102,9 @@ class Actions:
                 self._pretend(run, behaviour)
                 return
         attempt.execute()
+
+    def _has_ended(self, run: Run) -> bool:
+        return run.status == "completed" or self._runner.closing.is_set()
 
     def _workflow(self, run: Run) -> Workflow:
         files = runs.files_at(self._state, run.repository, run.trigger.sha)

@@ -1,20 +1,25 @@
-"""Expressions in `${{ }}`: contexts, literals, comparison, `&&`, `||`, `!` and the status functions.
+"""Expressions in `${{ }}`: contexts, literals, comparison, `&&`, `||`, `!`, status functions, contains and fromJSON.
 
 https://docs.github.com/actions/reference/evaluate-expressions-in-workflows-and-actions
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 _MARKED = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<operator>==|!=|&&|\|\||!|\(|\))"
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<operator>==|!=|&&|\|\||!|\(|\)|,)"
     r"|(?P<name>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*))"
 )
+Value = Callable[[], Any]
+"""A part of an expression: its value is asked for when it is needed."""
+
 _LITERALS = {"true": True, "false": False, "null": None}
 
 
@@ -73,7 +78,7 @@ def evaluate(expression: str, contexts: Contexts) -> Any:
     value = parser.either()
     if parser.peek:
         raise ExpressionError(f"the sandbox does not know {parser.peek!r} in {expression.strip()!r}")
-    return value
+    return value()
 
 
 def truth(value: Any) -> bool:
@@ -87,8 +92,36 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _contains(where: Any, what: Any) -> bool:
+    """Whether a text is part of a text or one of a list, without regard to case."""
+    if isinstance(where, list):
+        return any(str(one).lower() == str(what).lower() for one in where)
+    return str(what).lower() in str(where).lower()
+
+
+def _from_json(text: Any) -> Any:
+    try:
+        return json.loads(str(text))
+    except ValueError as error:
+        raise ExpressionError(f"fromJSON was given {text!r}: {error}") from None
+
+
+_FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {"contains": (2, _contains), "fromjson": (1, _from_json)}
+"""The functions that are known, with how many values each takes."""
+
+
+def _first_that_is(wanted: bool, values: Sequence[Value]) -> Any:
+    """The first value that counts as `wanted`, else the last; what comes after it is not looked at, as on GitHub."""
+    found = None
+    for value in values:
+        found = value()
+        if truth(found) is wanted:
+            break
+    return found
+
+
 class _Parser:
-    """Recursive descent over the tokens of one expression."""
+    """Recursive descent over the tokens of one expression; what it finds is evaluated when it is called."""
 
     def __init__(self, expression: str, contexts: Contexts) -> None:
         self._expression = expression.strip()
@@ -112,30 +145,30 @@ class _Parser:
         self._kind, self.peek = next(self._tokens, ("", ""))
         return taken
 
-    def either(self) -> Any:
-        """The value of an expression, from its weakest operator on."""
-        value = self._both()
+    def either(self) -> Value:
+        """An expression, from its weakest operator on."""
+        values = [self._both()]
         while self.peek == "||":
             self._next()
-            other = self._both()
-            value = value if truth(value) else other
-        return value
+            values.append(self._both())
+        return partial(_first_that_is, True, values)
 
-    def _both(self) -> Any:
-        value = self._comparison()
+    def _both(self) -> Value:
+        values = [self._comparison()]
         while self.peek == "&&":
             self._next()
-            other = self._comparison()
-            value = other if truth(value) else value
-        return value
+            values.append(self._comparison())
+        return partial(_first_that_is, False, values)
 
-    def _comparison(self) -> Any:
+    def _comparison(self) -> Value:
         value = self._unary()
         while self.peek in ("==", "!="):
             _, operator = self._next()
-            same = self._same(value, self._unary())
-            value = same if operator == "==" else not same
+            value = partial(self._compare, value, self._unary(), wanted=operator == "==")
         return value
+
+    def _compare(self, left: Value, right: Value, *, wanted: bool) -> bool:
+        return self._same(left(), right()) is wanted
 
     def _same(self, left: Any, right: Any) -> bool:
         """GitHub compares texts without regard to case, and converts between types, which the sandbox does not."""
@@ -145,10 +178,11 @@ class _Parser:
             raise ExpressionError(f"the sandbox does not compare values of two types: {self._expression!r}")
         return bool(left == right)
 
-    def _unary(self) -> Any:
+    def _unary(self) -> Value:
         if self.peek == "!":
             self._next()
-            return not truth(self._unary())
+            value = self._unary()
+            return lambda: not truth(value())
         if self.peek == "(":
             self._next()
             value = self.either()
@@ -156,30 +190,38 @@ class _Parser:
             return value
         return self._atom()
 
-    def _atom(self) -> Any:
+    def _atom(self) -> Value:
         kind, token = self._next()
         if kind == "text":
-            return token[1:-1].replace("''", "'")
+            text = token[1:-1].replace("''", "'")
+            return lambda: text
         if kind == "number":
-            return float(token) if "." in token else int(token)
+            number = float(token) if "." in token else int(token)
+            return lambda: number
         if kind != "name":
             raise ExpressionError(f"the sandbox does not understand {self._expression!r}")
         if self.peek == "(":
-            return self._status(token)
-        return _LITERALS[token] if token in _LITERALS else self._contexts.lookup(token)
+            return self._call(token)
+        if token in _LITERALS:
+            return lambda: _LITERALS[token]
+        return partial(self._contexts.lookup, token)
 
-    def _status(self, name: str) -> bool:
+    def _call(self, name: str) -> Value:
         self._next()
+        given = []
+        while self.peek not in (")", ""):
+            given.append(self.either())
+            if self.peek == ",":
+                self._next()
         self._close()
-        known = {
-            "success": self._contexts.succeeded,
-            "failure": not self._contexts.succeeded,
-            "always": True,
-            "cancelled": False,
-        }
-        if name not in known:
-            raise ExpressionError(f"the sandbox does not know the function {name}")
-        return known[name]
+        status = {"success": self._contexts.succeeded, "failure": not self._contexts.succeeded}
+        status |= {"always": True, "cancelled": False}
+        if name in status and not given:
+            return lambda: status[name]
+        wanted, function = _FUNCTIONS.get(name.lower(), (-1, _contains))
+        if len(given) != wanted:
+            raise ExpressionError(f"the sandbox does not know the function {name} with {len(given)} values")
+        return lambda: function(*[value() for value in given])
 
     def _close(self) -> None:
         if self._next()[1] != ")":

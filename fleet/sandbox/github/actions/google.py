@@ -63,7 +63,7 @@ def _write_file(machine: Machine, provider: str, *, exports: bool) -> str:
         "token_url": f"https://{STS}/v1/token",
         "credential_source": {"headers": {"Authorization": f"Bearer {bearer}"}},
     }
-    machine.workspace[name] = json.dumps(document).encode()
+    (machine.disk.workspace / name).write_text(json.dumps(document))
     path = f"/home/runner/work/{name}"
     machine.env.update(dict.fromkeys(_CREDENTIALS, path) if exports else {})
     return path

@@ -14,8 +14,8 @@ in `LOGINS`. It does over real HTTP what the real action does, and nothing else:
                    services={"sts.us-west-2.amazonaws.com": aws.url, "api.ecr.us-west-2.amazonaws.com": aws.url})
 
   A host without an address fails the step by name; nothing leaves the machine.
-- `machine.env` is exported to later steps; `machine.workspace` is what a build copies into its image, so an action that
-  leaves a file there does so here; `machine.mask(secret)` keeps a secret out of messages.
+- `machine.env` is exported to later steps; `machine.disk.workspace` is what a build copies into its image, so an action
+  that leaves a file there does so here; `machine.mask(secret)` keeps a secret out of messages.
 
 | action | calls |
 | --- | --- |

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from fleet.sandbox.github.actions.disk import Disk, File
 from fleet.sandbox.push import Registries
+
+if TYPE_CHECKING:
+    from fleet.sandbox.github.actions.artifacts import Artifacts
+    from fleet.sandbox.github.model_actions import JobRun
 
 
 class StepFailed(Exception):
-    """A step ends red; the text says why."""
+    """A step ends red; the text says why. `outputs` is what it gave all the same."""
+
+    def __init__(self, message: str, outputs: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.outputs = outputs or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +41,15 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a job's steps run on: the commit's files, GitHub's variables, and the way to other services.
+    """What a job's steps run on: an empty disk, the commit's files, GitHub's variables, and the way to other services.
 
-    `workspace` is empty until a checkout fills it. `env` is what steps export to later ones. What a step adds to
+    `env` and `path` are what steps export to later ones, `told` is where it is noted what they say. What a step adds to
     `masks` is never shown. `identity` makes a signed token for an audience; None without the right `id-token: write`.
+    `may_read` says whether a token may read the repository, `stopped` whether the job was cancelled.
     """
 
-    files: Mapping[str, bytes]
+    disk: Disk
+    files: Mapping[str, File]
     repository: str
     actor: str
     ref: str
@@ -46,8 +57,13 @@ class Machine:
     token: str = field(repr=False)
     now: str
     services: Services
+    artifacts: Artifacts
+    told: JobRun
+    may_read: Callable[[str], bool]
+    stopped: Callable[[], bool]
     identity: Callable[[str], str] | None = field(default=None, repr=False)
-    workspace: dict[str, bytes] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    path: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict, repr=False)
     masks: set[str] = field(default_factory=set, repr=False)
 

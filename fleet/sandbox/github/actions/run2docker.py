@@ -1,11 +1,10 @@
-"""The steps that a build is made of: `actions/checkout` and `jupyterhub/repo2docker-action`.
+"""The step that builds an image: `jupyterhub/repo2docker-action`.
 
-The second follows the action's own script: https://github.com/jupyterhub/repo2docker-action (create_docker_image.sh).
+It follows the action's own script: https://github.com/jupyterhub/repo2docker-action (create_docker_image.sh).
 """
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from fleet.sandbox.github.actions.machine import Action, Machine, StepFailed, check_inputs
 from fleet.sandbox.push import Image, Login, Pusher, PushRefused, Registries, build
 
-_CHECKOUT_INPUTS = {"persist-credentials", "fetch-depth", "token"}
 _BUILD_INPUTS = {
     "DOCKER_USERNAME",
     "DOCKER_PASSWORD",
@@ -35,17 +33,6 @@ _REFERENCE = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*:[\w][\w.-
 """Docker's reference to a tagged image. https://pkg.go.dev/github.com/distribution/reference"""
 
 DOCKER_HUB = "docker.io"
-
-
-def checkout(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str]:
-    """Fill the workspace. Unless told otherwise, the job's token stays in git's configuration, as it really does."""
-    check_inputs(inputs, _CHECKOUT_INPUTS, "actions/checkout")
-    machine.workspace.update(machine.files)
-    if inputs.get("persist-credentials", "true") != "false":
-        secret = base64.b64encode(f"x-access-token:{machine.token}".encode()).decode()
-        header = f'[http "https://github.com/"]\n\textraheader = AUTHORIZATION: basic {secret}\n'
-        machine.workspace[".git/config"] = header.encode()
-    return {"ref": machine.ref, "commit": machine.sha}
 
 
 def repo2docker(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, str]:
@@ -90,14 +77,15 @@ def _tags(machine: Machine, given: Mapping[str, str]) -> list[str]:
 
 def _build(machine: Machine, given: Mapping[str, str]) -> Image:
     appendix = given.get("APPENDIX_FILE")
-    if appendix and appendix not in machine.workspace:
+    workspace = machine.disk.contents()
+    if appendix and appendix not in workspace:
         raise StepFailed(f"cat: {appendix}: No such file or directory")
     home = given.get("REPO_DIR") or f"/home/{given.get('NOTEBOOK_USER') or 'jovyan'}"
     labels = {
         "repo2docker.repo": f"https://github.com/{machine.repository}",
         "repo2docker.ref": machine.ref,
     }
-    return build({f"{home}/{path}": data for path, data in machine.workspace.items()}, labels, machine.now)
+    return build({f"{home}/{path}": data for path, data in workspace.items()}, labels, machine.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +106,5 @@ def _push(registries: Registries, target: _Target, image: Image, login: Login | 
                 raise StepFailed("Could not pull docker image. Make sure this image is public before proceeding.")
 
 
-ACTIONS: Mapping[str, Action] = {"actions/checkout": checkout, "jupyterhub/repo2docker-action": repo2docker}
+ACTIONS: Mapping[str, Action] = {"jupyterhub/repo2docker-action": repo2docker}
 """The actions that the sandbox carries out, by name without version."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from fleet.sandbox.github.actions.workflow import SKIP, Workflow, WorkflowError, parse
+from fleet.sandbox.github.actions.workflow import SKIP, Workflow, parse
+from fleet.sandbox.github.actions.workflow_yaml import WorkflowError
 from fleet.sandbox.github.clock import Veil
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.gitstore import ZERO
@@ -17,7 +18,7 @@ from fleet.sandbox.github.model_pulls import PullEvent
 from fleet.sandbox.github.objects import changed_paths, find, read_commit, read_tree
 from fleet.sandbox.github.pulls import try_merge
 from fleet.sandbox.github.pushes import WORKFLOWS
-from fleet.sandbox.github.state import State
+from fleet.sandbox.github.state import ACTIONS_BOT, State
 
 
 def files_at(state: State, repository: Repository, commit: str) -> Mapping[str, bytes]:
@@ -46,7 +47,7 @@ def on_push(state: State, push: Push) -> None:
     if push.new == ZERO:
         return
     old = None if push.old == ZERO else read_commit(state.store, push.old).tree
-    trigger = Trigger("push", push.ref, push.new, push.new, push.actor)
+    trigger = Trigger("push", push.ref, push.new, push.new, push.actor, before=push.old)
     changed = None if old is None else _changed(state, old, push.new)
     _start_all(state, push.repository, trigger, lambda workflow: workflow.takes_push(push.ref, changed))
     for pull in push.repository.pulls.values():
@@ -71,10 +72,23 @@ def on_pull(state: State, event: PullEvent) -> None:
         head_branch=pull.head,
         base_branch=pull.base,
         from_fork=pull.from_fork,
+        action=event.action,
+        pull=pull,
     )
     base = read_commit(state.store, repository.refs[f"refs/heads/{pull.base}"]).tree
     changed = _changed(state, base, merge)
     _start_all(state, repository, trigger, lambda one: one.takes_pull(pull.base, event.action, changed))
+
+
+def on_schedule(state: State, repository: Repository) -> None:
+    """Start what is on schedule, as if its time had come: on the default branch, in its owner's name."""
+    ref, head = f"refs/heads/{repository.default_branch}", repository.head
+    if head is None or not enabled(repository):
+        return
+    for path, data in files_at(state, repository, head).items():
+        workflow = parse(path, data)
+        for cron in workflow.crons:
+            queue(state, repository, workflow, Trigger("schedule", ref, head, head, repository.owner, cron=cron))
 
 
 def _changed(state: State, old_tree: str, new: str) -> list[str]:
@@ -83,7 +97,7 @@ def _changed(state: State, old_tree: str, new: str) -> list[str]:
 
 def _start_all(state: State, repository: Repository, trigger: Trigger, takes: Callable[[Workflow], bool]) -> None:
     """Queue each workflow of the commit that takes the trigger; a file that cannot be read is a red run."""
-    if not enabled(repository):
+    if not enabled(repository) or trigger.actor.login == ACTIONS_BOT:
         return
     files = files_at(state, repository, trigger.sha)
     if any(mark in read_commit(state.store, trigger.head_sha).message for mark in SKIP):
@@ -159,12 +173,17 @@ def _forbidden(repository: Repository, workflow: Workflow) -> Iterator[str]:
 
 def finish(state: State, run: Run, conclusion: str, message: str = "") -> None:
     """End a run, with whatever of it has not ended yet."""
-    now = state.clock.now()
-    run.status, run.conclusion, run.message, run.updated_at = "completed", conclusion, message, now
+    run.status, run.conclusion, run.message, run.updated_at = "completed", conclusion, message, state.clock.now()
     for job in run.jobs:
-        for step in job.steps:
-            _end(step, conclusion if step.status == "in_progress" else "skipped", now)
-        _end(job, conclusion, now)
+        _finish_job(state, job, conclusion)
+    state.changed.notify_all()
+
+
+def _finish_job(state: State, job: JobRun, conclusion: str) -> None:
+    now = state.clock.now()
+    for step in job.steps:
+        _end(step, conclusion if step.status == "in_progress" else "skipped", now)
+    _end(job, conclusion, now)
 
 
 def _end(part: JobRun | StepRun, conclusion: str, now: datetime) -> None:
@@ -193,6 +212,15 @@ def cancel(state: State, run: Run) -> None:
     if run.status == "completed":
         raise ApiError(409, "Cannot cancel a workflow run that is completed.")
     finish(state, run, "cancelled")
+
+
+def cancel_part(state: State, run: Run, part: Run | JobRun) -> None:
+    """Cancel a run, or one job of it, that has not ended."""
+    if isinstance(part, Run):
+        cancel(state, part)
+    else:
+        _finish_job(state, part, "cancelled")
+        state.changed.notify_all()
 
 
 def dispatch(state: State, repository: Repository, record: WorkflowRecord, trigger: Trigger) -> Run:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from fleet.sandbox.github import views, views_actions
 from fleet.sandbox.github.actions import runs
-from fleet.sandbox.github.actions.workflow import WorkflowError, parse, text
+from fleet.sandbox.github.actions.workflow import parse
+from fleet.sandbox.github.actions.workflow_yaml import WorkflowError, text
 from fleet.sandbox.github.call import Call, Route
 from fleet.sandbox.github.errors import ApiError, not_found
 from fleet.sandbox.github.model_actions import Run, Trigger, WorkflowRecord

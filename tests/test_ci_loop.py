@@ -1,0 +1,192 @@
+"""A fleet repository at work: pull request, comment and check, merge, apply as reviewed, drift; every runner empty."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet.errors import ExitCode
+from fleet.sandbox.github.model_actions import JobRun
+from fleet.sandbox.github.model_pulls import Pull
+from fleet.sandbox.http import Fault, Request
+from fleet.testing.crash import CRASH_POINTS
+from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, exit_code, fleet_in_ci
+
+
+@pytest.fixture
+def ci(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> Iterator[FleetInCI]:
+    with fleet_in_ci(tmp_path, monkeypatch, record_property) as made:
+        yield made
+
+
+@pytest.fixture
+def stands(ci: FleetInCI) -> FleetInCI:
+    """One image and two hubs, as applied by hand for the first time."""
+    ci.with_an_image("one", "two")
+    apply_now(ci)
+    assert ci.tag() in ci.values("one.yaml")
+    return ci
+
+
+def apply_now(ci: FleetInCI) -> None:
+    """Have fleet.yaml as it is wanted now, without a review."""
+    ci.github.commit(FLEET, {"fleet.yaml": ci.text()}, "As it is wanted [skip ci]")
+    ci.by_hand()
+    assert ci.job("apply").conclusion == "success", ci.shown()
+
+
+def test_a_pull_request_is_shown_merged_and_has_happened(ci: FleetInCI) -> None:
+    ci.with_an_image("one")
+    pull = ci.propose("the-first-image")
+    assert ci.job("plan").conclusion == "success", ci.shown()
+    assert (list(ci.quay.state.robots), ci.values().count("tag: none")) == ([], 1)
+    (check,) = [one for one in ci.repository.checks if one.name == "fleet plan"]
+    assert (check.sha, check.conclusion) == (pull.head_sha, "success")
+    ci.merge(pull)
+    assert ci.job("apply").conclusion == "success", ci.shown()
+    assert ci.tag() in ci.values()
+    assert list(ci.quay.state.robots) == ["example+climate-image"]
+    assert list(ci.github.state.repository(SOURCE).secrets) == ["QUAY_PASSWORD"]
+    (comment,) = pull.comments
+    assert (comment.author.login, "6 done" in comment.body) == ("github-actions[bot]", True)
+    assert ci.drift().conclusion == "success", ci.shown()
+    assert not list(ci.github.state.store.folder.glob("runner-*"))
+    assert not [secret for secret in ci.secrets.values() if secret in ci.shown()]
+
+
+def test_what_is_edited_by_hand_is_drift(stands: FleetInCI) -> None:
+    stands.github.commit(SOURCE, {".github/workflows/test.yaml": "on: push\n"}, "by hand [skip ci]")
+    drift = stands.drift()
+    assert exit_code(drift) == ExitCode.CHANGES
+    assert ".github/workflows/test.yaml was last changed by" in drift.log
+
+
+def build(ci: FleetInCI, version: str) -> str:
+    """Change the image, and wait for its build; the tag that it gave."""
+    ci.github.commit(SOURCE, {"environment.yml": f"dependencies: [python={version}]\n"})
+    ci.wait()
+    return ci.tag()
+
+
+def test_a_newer_build_in_between_changes_nothing_of_what_was_reviewed(stands: FleetInCI) -> None:
+    stands.document["hubs"]["one"]["labels"] = {"wave": "staging"}
+    reviewed = build(stands, "3.11")
+    pull = stands.propose("relabelled")
+    newer = build(stands, "3.12")
+    stands.merge(pull)
+    assert exit_code(stands.job("apply")) == ExitCode.OK, stands.shown()
+    assert (reviewed in stands.values(), newer in stands.values()) == (True, False)
+
+
+def test_what_nobody_reviewed_is_applied_by_hand_alone(stands: FleetInCI) -> None:
+    reviewed, newer = stands.tag(), build(stands, "3.11")
+    stands.github.commit(FLEET, {"notes.md": "pushed without a pull request\n"})
+    stands.wait()
+    assert exit_code(stands.job("apply")) == ExitCode.STALE
+    assert "nothing was reviewed, so nothing is applied" in stands.job("apply").log
+    assert reviewed in stands.values()
+    stands.by_hand()
+    assert exit_code(stands.job("apply")) == ExitCode.OK
+    assert newer in stands.values()
+
+
+@pytest.fixture
+def pinned(stands: FleetInCI) -> FleetInCI:
+    """Both hubs hold to the first build, and there is a newer one."""
+    for hub in stands.document["hubs"].values():
+        hub["slots"]["default"]["track"] = stands.tag()
+    apply_now(stands)
+    build(stands, "3.12")
+    return stands
+
+
+def propose_newest(ci: FleetInCI, hub: str, *, wait: bool = True) -> Pull:
+    """Propose that a hub, and as far as this branch knows no other, has the newest build."""
+    ci.document = yaml.safe_load(ci.file(FLEET, "fleet.yaml"))
+    ci.document["hubs"][hub]["slots"]["default"]["track"] = ci.tag()
+    return ci.propose(f"newest-for-{hub}", wait=wait)
+
+
+def test_what_another_pull_request_changed_in_between_makes_a_review_stale(pinned: FleetInCI) -> None:
+    first, second = propose_newest(pinned, "one"), propose_newest(pinned, "two")
+    pinned.merge(second)
+    assert exit_code(pinned.job("apply")) == ExitCode.OK
+    assert pinned.tag() in pinned.values("two.yaml")
+    pinned.merge(first)
+    assert exit_code(pinned.job("apply")) == ExitCode.STALE
+    assert "hubs.two.slots.default.track" in pinned.job("apply").log
+    assert pinned.tag() not in pinned.values("one.yaml")
+    assert first.comments[0].body.count("nothing was written") == 1
+
+
+def applies(ci: FleetInCI) -> list[JobRun]:
+    """The jobs that apply, or have."""
+    jobs = [job for run in ci.repository.runs for job in run.jobs if job.job == "apply"]
+    return [job for job in jobs if job.conclusion != "skipped" and (job.group or job.conclusion)]
+
+
+def until(ci: FleetInCI, holds: Callable[[], bool]) -> None:
+    """Wait for the runs to have come so far."""
+    with ci.github.state.changed:
+        assert ci.github.state.changed.wait_for(holds, LONGEST)
+
+
+def writes_values(request: Request) -> bool:
+    """Whether a request changes the repository that holds the hubs' values."""
+    return b"createCommitOnBranch" in request.body and VALUES.encode() in request.body
+
+
+@pytest.mark.parametrize("made_on_the_first", [True, False])
+def test_two_merges_at_once_are_applied_one_after_the_other(pinned: FleetInCI, made_on_the_first: bool) -> None:
+    first = propose_newest(pinned, "one")
+    pulls = [] if made_on_the_first else [propose_newest(pinned, "two")]
+    at_once: list[int] = []
+
+    def while_the_first_is_applied() -> None:
+        made = propose_newest(pinned, "two", wait=False) if made_on_the_first else pulls[0]
+        until(pinned, lambda: len(made.comments) == 1 and pinned.job("plan").conclusion == "success")
+        pinned.merge(made, wait=False)
+        until(pinned, lambda: len(applies(pinned)) == before + 2)
+
+    pinned.meanwhile.watch = lambda: at_once.append(sum(job.status == "in_progress" for job in applies(pinned)))
+    before = len(applies(pinned))
+    pinned.meanwhile.acts.append((writes_values, while_the_first_is_applied))
+    pinned.merge(first)
+    pinned.wait()
+    assert pinned.meanwhile.acts == []
+    assert max(at_once) == 1
+    assert exit_code(pinned.job("apply", -2)) == ExitCode.OK, pinned.shown()
+    assert exit_code(pinned.job("apply")) == (ExitCode.OK if made_on_the_first else ExitCode.STALE), pinned.shown()
+    assert pinned.tag() in pinned.values("one.yaml")
+    assert (pinned.tag() in pinned.values("two.yaml")) is made_on_the_first
+
+
+KILLS = [("github", 4, "before"), ("quay", 2, "after")]
+
+
+@pytest.mark.parametrize(("service", "nth", "when"), KILLS)
+def test_a_runner_that_is_killed_needs_nobody_but_the_next(
+    ci: FleetInCI, service: str, nth: int, when: Any, record_property: Callable[[str, object], None]
+) -> None:
+    ci.with_an_image("one")
+    pull = ci.propose("the-first-image")
+    loopback = ci.github.loopback if service == "github" else ci.quay.loopback
+    paths, process = r"(?!/graphql|.*/merge).*", lambda: ci.job("apply").process or 0
+    loopback.faults = [Fault("kill", "write", paths, nth=nth, when=when, pid=process)]
+    ci.merge(pull)
+    assert exit_code(ci.job("apply")) == 128 + signal.SIGKILL
+    ci.github.state.clock.advance(310)  # until the lease of the dead is nobody's
+    loopback.faults = []
+    ci.again()
+    assert exit_code(ci.job("apply")) == ExitCode.OK, ci.shown()
+    assert ci.tag() in ci.values()
+    assert list(ci.quay.state.robots) == ["example+climate-image"]
+    assert exit_code(ci.drift()) == ExitCode.OK, ci.shown()
+    record_property(CRASH_POINTS, 1)
