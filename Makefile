@@ -4,6 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 PYTHON ?= python3.11
+REGISTRY ?= quay
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat constraints*.txt pyproject.toml | cksum | cut -d' ' -f1)
@@ -26,8 +27,8 @@ $(STAMP): pyproject.toml constraints.txt constraints-node.txt
 
 setup: $(STAMP) ## install into .venv (idempotent)
 
-demo: setup ## the main job, in a sandbox that stays up to play with, in a minute
-	@$(BIN)/python -m fleet.sandbox.demo
+demo: setup ## the main job, in a sandbox that stays up to play with, in a minute (REGISTRY=ecr, gar or acr: not in Quay)
+	@$(BIN)/python -m fleet.sandbox.demo $(REGISTRY)
 
 check: setup ## lint and types
 	@$(BIN)/ruff check .

@@ -8,7 +8,7 @@ Longer than most modules, because the way of a group from ready to ended is one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -63,14 +63,16 @@ class Result:
     why: str = ""
     receipts: Receipts = field(default_factory=dict)
     stored: Mapping[Address, str] = field(default_factory=dict)
+    retiring: tuple[Address, ...] = ()
 
 
 class Written(NamedTuple):
     """What comes of writing a group: the provider's receipts, the credentials that were issued for it by source, and
-    where the group is proposed if it is not written."""
+    the sources whose older credential is left for another step; and where the group is proposed, if it is."""
 
     receipts: Receipts
     stored: Mapping[Address, str]
+    retiring: tuple[Address, ...]
     proposed_in: str = ""
 
 
@@ -134,7 +136,8 @@ def _announced(group: Group) -> Future[None]:
 class Services:
     """What a plan is carried out with: the providers by name, the pace of the run, what a killed run had begun (each
     address with what it was to become), which changes may no longer be made, with the reason, the credential that was
-    stored last of each identity, and what makes of a change the one that it is known to be when it is written.
+    stored last of each identity, of which identities a step of the plan revokes the older one, and what makes of a
+    change the one that it is known to be when it is written.
 
     `announce` writes a group down before it is written; the group begins when the result is there. `ahead` says how
     many groups of a provider may be announced beyond those that it takes at once.
@@ -145,6 +148,7 @@ class Services:
     begun: Mapping[Address, Spec | None] = field(default_factory=dict)
     forbidden: Mapping[Address, Forbidden] = field(default_factory=dict)
     stored: Mapping[Address, str] = field(default_factory=dict)
+    retired_later: Collection[Address] = ()
     known: Callable[[Change], Change] = lambda change: change
     announce: Callable[[Group], Future[None]] = _announced
     ahead: int = 0
@@ -205,7 +209,7 @@ def _decide(groups: Mapping[str, Group], services: Services) -> Iterator[tuple[s
 
 def _settled(group: Group, world: Mapping[Address, Spec], services: Services) -> Result | None:
     begun = services.begun
-    if all(is_done(world, change) for change in group.changes):
+    if all(_is_done(world, change, services) for change in group.changes):
         return Result(group, Status.FOUND)
     for change in group.changes:
         if change.address in services.forbidden:
@@ -214,6 +218,13 @@ def _settled(group: Group, world: Mapping[Address, Spec], services: Services) ->
         if not (was_ours or is_at(world, change.address, change.before) or is_done(world, change)):
             return Result(group, Status.STALE, f"{change.address} is no longer what the plan found there")
     return None
+
+
+def _is_done(world: Mapping[Address, Spec], change: Change, services: Services) -> bool:
+    """Of a credential that is to be replaced only the journal tells whether it was: the world looks the same."""
+    if change.rotates is not None:
+        return services.stored.get(change.rotates.source) not in (None, change.rotates.key)
+    return is_done(world, change)
 
 
 class _Run:
@@ -319,7 +330,7 @@ class _Run:
         if error is None:
             written = future.result()
             status = Status.PROPOSED if written.proposed_in else Status.DONE
-            self._finish(Result(group, status, written.proposed_in, written.receipts, written.stored))
+            self._finish(Result(group, status, written.proposed_in, written.receipts, written.stored, written.retiring))
         elif isinstance(error, OutOfBudget | Locked):
             self._stop(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))
@@ -340,7 +351,7 @@ def write_group(group: Group, services: Services) -> Written:
     """Write one group, repeating what fails in passing; an answer that was lost is looked up before it is repeated."""
     provider = services.providers[group.provider]
     group = replace(group, changes=tuple(services.known(change) for change in group.changes))
-    issuing = Issuing(services.providers, services.stored)
+    issuing = Issuing(services.providers, services.stored, services.retired_later)
 
     def once() -> Receipts | Proposed:
         try:
@@ -351,11 +362,14 @@ def write_group(group: Group, services: Services) -> Written:
             return {}
 
     came_to = services.pace.repeat(provider.limits, once)
+    stored = issuing.settle(services.pace)
     if isinstance(came_to, Proposed):
-        return Written(came_to.receipts, issuing.settle(services.pace), came_to.url)
-    return Written(came_to, issuing.settle(services.pace))
+        return Written(came_to.receipts, stored, issuing.retiring, came_to.url)
+    return Written(came_to, stored, issuing.retiring)
 
 
 def _is_written(group: Group, provider: Provider) -> bool:
+    if any(change.rotates for change in group.changes):
+        return False
     world = provider.read([change.address for change in group.changes])
     return all(is_done(world, change) for change in group.changes)

@@ -88,6 +88,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_plan(commands)
     _add_apply(commands)
     _add_drift(commands)
+    _add_credentials(commands)
     _add_show(commands)
     _add_ci(commands)
     _add_small(commands)
@@ -183,6 +184,17 @@ def _add_without(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_credentials(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(commands, "credentials", "list the credentials that builds push with, or replace them")
+    parser.add_argument("action", choices=["list", "rotate"], help="list them, worst first, or replace them by newer")
+    _flag(parser, "json", help="list: as JSON")
+    _option(parser, "older-than", metavar="DAYS", type=_days, help="rotate: only those that are this old, such as 90d")
+    _flag(parser, "auto-approve", help="rotate: do not ask before writing")
+    _option(parser, "lock-timeout", metavar="SECONDS", type=_seconds, default=0.0, help="wait this long for the lock")
+    _add_selection(parser)
+    parser.set_defaults(refresh=True, plan_file=None, on_stale="skip")
+
+
 def _add_show(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = _command(commands, "show", "show a saved plan")
     parser.add_argument("plan_file", metavar="PLANFILE", help="a file that `fleet plan -out` wrote")
@@ -216,19 +228,26 @@ def _add_small(commands: argparse._SubParsersAction[_Parser]) -> None:
     sandbox.add_argument("hub", nargs="?", metavar="HUB", help="the hub to visit")
     _option(sandbox, "choice", metavar="CHOICE", help="the image to choose there (the default one)")
     _option(sandbox, "folder", metavar="DIR", default=".demo", help="where it keeps everything (.demo)")
-    _option(sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five ports (8400)")
+    _option(sandbox, "registry", metavar="NAME", help="where its images live (quay); a wrong name lists all")
+    _option(
+        sandbox, "port", metavar="PORT", type=_positive, default=8400, help="the first of its five or six ports (8400)"
+    )
     version = _command(commands, "version", "print the version")
     _flag(version, "json", help="as JSON")
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:
+    _add_selection(parser)
+    _option(
+        parser, "refresh", metavar="BOOL", type=_boolean, default=True, help="false: make no network request (offline)"
+    )
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
     _fleet_file(parser)
     selector = "ADDRESS, hub:NAME, image:NAME or label:KEY=VALUE, with globs; may be given often"
     _option(parser, "target", metavar="SELECTOR", action="append", default=[], help=f"only these: {selector}")
     _option(parser, "exclude", metavar="SELECTOR", action="append", default=[], help=f"all but these: {selector}")
-    _option(
-        parser, "refresh", metavar="BOOL", type=_boolean, default=True, help="false: make no network request (offline)"
-    )
     _add_without(parser)
     _option(parser, "max-requests", metavar="N", type=_positive, help="end cleanly (exit 7) after this many requests")
     _option(parser, "deadline", metavar="SECONDS", type=_seconds, help="end cleanly (exit 7) after this time")
@@ -268,6 +287,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _days(text: str) -> int:
+    if not (text.endswith("d") and text[:-1].isdecimal() and 0 < int(text[:-1]) < 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 90d")
+    return int(text[:-1])
 
 
 def _seconds(text: str) -> float:

@@ -73,7 +73,8 @@ class Intended(_Written):
 
 
 class GroupDone(_Written):
-    """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored."""
+    """A group is written; `found` when this run only found it so. `stored` names the credentials that it stored,
+    `retiring` the identities whose older credential builds may still use."""
 
     event: Literal["group-done"] = "group-done"
     group: str
@@ -82,6 +83,7 @@ class GroupDone(_Written):
     found: bool = False
     receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
+    retiring: tuple[str, ...] = ()
 
 
 class GroupFailed(_Written):

@@ -145,11 +145,22 @@ Removal = Literal["forget", "archive", "destroy"]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that fleet.yaml wants to exist: where, how, and what must exist before it."""
+    """Something that fleet.yaml wants to exist: where, how, and what must exist before it.
+
+    `stores` is the identity whose credential it holds, for a secret of a code host.
+    """
 
     address: Address
     spec: Spec
     needs: tuple[Address, ...] = ()
+    stores: Address | None = None
+
+
+class Rotation(NamedTuple):
+    """A credential that is replaced by a newer one of the same identity; `key` is the service's own name for it."""
+
+    source: Address
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +169,7 @@ class Change:
 
     `before` is None where nothing stands; `after` is None where the thing leaves, and `removal` then says how.
     Changes with the same `group` are one write: all of them happen or none. `reaches` names the hubs whose users will
-    see it.
+    see it. With `rotates`, `before` and `after` are equal: what stands there is written again with a newer credential.
     """
 
     address: Address
@@ -168,6 +179,7 @@ class Change:
     group: str = ""
     removal: Removal | None = None
     reaches: tuple[str, ...] = ()
+    rotates: Rotation | None = None
 
     @property
     def action(self) -> Action:

@@ -70,6 +70,8 @@ class Told:
     requests_used: int = 0
     requests_needed: int = 0
     places: Mapping[Address, Place] = field(default_factory=dict)
+    reasons: Mapping[Address, str] = field(default_factory=dict)
+    """Why a change is made that no field of its spec tells."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -145,4 +147,5 @@ def _change(change: Change) -> dict[str, Any]:
         "group": change.group,
         "removal": change.removal,
         "reaches": list(change.reaches),
+        **({"rotates": {"source": str(change.rotates.source), "key": change.rotates.key}} if change.rotates else {}),
     }

@@ -14,7 +14,7 @@ from fleet import __version__
 from fleet.config import Fleet
 from fleet.errors import FleetError
 from fleet.files import write_atomically
-from fleet.model import Address, Change, Spec, canonical
+from fleet.model import Address, Change, Rotation, Spec, canonical
 from fleet.plan import FORMAT_VERSION, LeftOut, Place, Plan, Resolution, Told, Track, decided
 
 Kinds = Callable[[Address], type[Spec]]
@@ -82,7 +82,12 @@ def _change(document: Mapping[str, Any], kinds: Kinds) -> Change:
         group=document["group"],
         removal=document["removal"],
         reaches=tuple(document["reaches"]),
+        rotates=_rotation(document.get("rotates")),
     )
+
+
+def _rotation(document: Any) -> Rotation | None:
+    return None if document is None else Rotation(Address.parse(document["source"]), document["key"])
 
 
 def _spec(document: Any, address: Address, kinds: Kinds) -> Spec | None:
@@ -99,6 +104,7 @@ def _told(told: Told) -> dict[str, Any]:
             str(key): {"line": place.line, "image": place.image, "slots": list(place.slots)}
             for key, place in told.places.items()
         },
+        "reasons": {str(key): reason for key, reason in told.reasons.items()},
         "left_out": [
             {
                 "address": str(item.address),
@@ -124,6 +130,7 @@ def _told_back(document: Mapping[str, Any], kinds: Kinds) -> Told:
             Address.parse(key): Place(place["line"], place["image"], tuple(place["slots"]))
             for key, place in document["places"].items()
         },
+        reasons={Address.parse(key): reason for key, reason in document.get("reasons", {}).items()},
         left_out=tuple(_left_out(item, kinds) for item in document["left_out"]),
         notes=tuple(document["notes"]),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 from fleet.builds import build_address
 from fleet.config import Fleet, Loaded, unbuilt
@@ -32,6 +32,7 @@ from fleet.proposals import (
 )
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
+from fleet.rotation import Rotations, by_rule, holdings, rotations
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
 from fleet.site import PROVIDER, is_local
@@ -76,14 +77,12 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     unread += settings.unread
     surveyed = settings.added_to(survey(read, workshop.files))
     things, not_read = made.of_resources(list(homes.wanted(fleet)))
-    following = Following(question.refresh, question.reviewed, things.waiting)
-    tracks = follow(loaded, homes, things.changes, workshop, following)
-    if tracks.moved:
-        raise Stale("; ".join(tracks.moved))
+    tracks = made.follow(homes, things)
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
+    rotated = made.rotations(homes, [*things.changes, *tracks.builds])
     sites = made.of_sites(surveyed, wants, tracks)
-    changes, moves = [*things.changes, *tracks.builds], sites.changes
+    changes, moves = [*things.changes, *tracks.builds, *rotated.changes], sites.changes
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
     _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
@@ -102,6 +101,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             requests_used=workshop.pace.requests,
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
+            reasons=rotated.reasons,
             left_out=(*things.left_out, *sites.left_out),
             notes=(
                 *tracks.notes,
@@ -204,6 +204,26 @@ class _Making:
         still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
         changes += departures(still_ours, (), fleet, self._group)
         return without_waiting_files(self.workshop, changes), unread
+
+    def follow(self, homes: Homes, things: Delivered) -> Tracks:
+        """What images that are followed by their builds mean; raises Stale for a build that is not as reviewed."""
+        following = Following(self.question.refresh, self.question.reviewed, things.waiting)
+        tracks = follow(self.loaded, homes, things.changes, self.workshop, following)
+        if tracks.moved:
+            raise Stale("; ".join(tracks.moved))
+        return tracks
+
+    def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
+        """The credentials that are too old, and the older ones that are still to be revoked."""
+        if not self.question.refresh:
+            return Rotations()
+        labels = _labels(self.loaded.fleet)
+        held = [
+            one
+            for one in holdings(self.loaded, homes)
+            if self._is_selected(Subject(one.secret.address, images=(one.image,)), labels)
+        ]
+        return rotations(held, changes, self.workshop, by_rule(self.loaded), datetime.now(UTC))
 
     def _refuse_all(self, disputes: Sequence[Dispute]) -> None:
         diagnostic = self.loaded.source.diagnostic

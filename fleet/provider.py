@@ -37,7 +37,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from fleet.branch import Branch, Swap, Swapped
 from fleet.each import Each, one_by_one
@@ -98,6 +98,7 @@ __all__ = [
     "Objection",
     "OciClient",
     "OutOfBudget",
+    "OwnLogin",
     "Owned",
     "Proposal",
     "Proposed",
@@ -130,6 +131,7 @@ __all__ = [
     "host_of",
     "is_loopback",
     "is_name",
+    "no_keyless",
     "one_by_one",
     "proposal_branch",
     "split_host",
@@ -307,6 +309,46 @@ class Login:
         return cls(username, f"${{{{ secrets.{secret} }}}}", {secret: password})
 
 
+OWN_LOGIN, PASSWORD = "login", "password"
+"""The kind and the field of an operator's own password, for one repository; it is no kind that is planned."""
+
+
+class OwnLogin(Frozen):
+    """An operator's own login: proved where it is to push, stored for it, never rotated or revoked."""
+
+    model_config = ConfigDict(strict=True)
+
+    username: Annotated[str, StringConstraints(min_length=1)] = Field(description="The user name.")
+    password: SecretSource = Field(description="Where the password is found.")
+
+    def credentials(self, context: Context) -> Credentials:
+        """The user name and the password, read now."""
+        from fleet.oci import Credentials
+
+        return Credentials(self.username, context.secret(self.password))
+
+    @staticmethod
+    def reference(registry: str, repository: str) -> SecretRef:
+        """What `Registry.reveal` is asked for: the password, to push to one repository of a registry of fleet.yaml."""
+        return SecretRef(source=Address(registry, OWN_LOGIN, repository), field=PASSWORD)
+
+    @staticmethod
+    def is_asked_for(ref: SecretRef) -> bool:
+        """Whether a reference is such a one; `ref.source.name` is the repository."""
+        return (ref.source.kind, ref.field) == (OWN_LOGIN, PASSWORD)
+
+
+def no_keyless(sentence: str) -> BeforeValidator:
+    """Marks a setting `push` where builds cannot push without a stored secret: refuses `keyless` with a sentence."""
+
+    def refused(value: object) -> object:
+        if value == "keyless":
+            raise ValueError(sentence)
+        return value
+
+    return BeforeValidator(refused)
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
@@ -375,19 +417,28 @@ class Issued:
 
 
 class Issuer(Provider):
-    """A provider of credentials that their service shows once.
+    """A provider of credentials that fleet issues, and replaces one by another.
 
-    The core calls `issue` and `prove` while a code host stores the values, and `revoke` when they are stored; the other
+    Their service shows them once, unless they are `by_turns`. The core calls `issue` and `prove` while a code host
+    stores the values, and `revoke` when they are stored and no build that could use an older one is running; the other
     way round, with the group still open, after a run that was killed. So of an identity's credentials the newest is the
     one that is stored, or about to be.
     """
 
     issuing: ClassVar[frozenset[str]]
     """The kinds of identity that a `SecretRef` of such a credential names as its source."""
+    by_turns: ClassVar[bool] = False
+    """Whether the service shows credentials again: `apply` then makes the first with the identity, and `issue` answers
+    with one that stands there and was not stored, where that is no older than the stored one."""
 
     @abstractmethod
     def credentials(self, source: Address) -> Sequence[Credential]:
         """What stands at an identity, oldest first; nothing where there is no such identity."""
+
+    def standing(self, sources: Collection[Address]) -> Mapping[Address, Sequence[Credential]]:
+        """`credentials` of many identities; a service that lists them together says so here."""
+        asked = list(sources)
+        return dict(zip(asked, self.context.each(self.credentials, asked), strict=True))
 
     @abstractmethod
     def issue(self, source: Address, stored: str | None) -> Issued:
@@ -543,6 +594,10 @@ class CodeHost(Provider):
 
     def build_of(self, repository: str, commit: str, workflow: str) -> Build:
         """What became of one commit's build (its latest attempt)."""
+        raise LookupError(f"{type(self).__name__} builds nothing")
+
+    def running(self, repository: str, workflow: str) -> Mapping[str, str]:
+        """The runs of a workflow that have not ended, on whatever branch: the address of each by its id."""
         raise LookupError(f"{type(self).__name__} builds nothing")
 
     def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:

@@ -36,6 +36,7 @@ from fleet.proposal_text import describe
 from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
+from fleet.retirement import source_of
 from fleet.runner import By, runner_of
 from fleet.services import Workshop
 from fleet.state import State
@@ -126,7 +127,7 @@ def _settle(run: Run, name: str) -> None:
 def _see_what_was_merged(run: Run, name: str) -> None:
     """Record a provider's groups that were proposed and stand there now as written, with one read for all of them.
 
-    Nothing depends on it but what fleet says of the past: a service that does not answer now is asked next time.
+    Only what fleet says of the past depends on it: a service that does not answer now is asked next time.
     """
     groups = {group: waiting for group, waiting in run.state.proposed.items() if waiting.provider == name}
     try:
@@ -141,10 +142,11 @@ def _see_what_was_merged(run: Run, name: str) -> None:
         return
     for group, waiting in groups.items():
         if all(is_done(found, change) for change in changes[group]):
-            steps, receipts = waiting.steps, waiting.receipts
-            done = GroupDone(run=run.id, at=now(), group=group, plan="", steps=steps, found=True, receipts=receipts)
-            run.write_down(done)
-            run.workshop.receipts.update({Address.parse(address): receipt for address, receipt in receipts.items()})
+            steps, kept = waiting.steps, waiting.receipts
+            run.write_down(
+                GroupDone(run=run.id, at=now(), group=group, plan="", steps=steps, found=True, receipts=kept)
+            )
+            run.workshop.receipts.update({Address.parse(address): receipt for address, receipt in kept.items()})
             run.state = run.store.load()
 
 
@@ -164,9 +166,7 @@ def close_what_is_no_longer_wanted(run: Run, plan: Plan) -> None:
     wanted = {change.group for change in plan.changes}
     for group, begun in run.store.load().begun.items():
         if begun.run != run.id and group not in wanted:
-            run.write_down(
-                GroupFailed(run=run.id, at=now(), group=group, error="not planned any more; left as it stands")
-            )
+            run.write_down(GroupFailed(run=run.id, at=now(), group=group, error="not planned now; left as it stands"))
 
 
 def _change(workshop: Workshop, step: Step) -> Change:
@@ -194,6 +194,7 @@ def apply_plan(run: Run, plan: Plan, watcher: Recorder) -> Outcome:
         run.begun,
         forbidden,
         run.workshop.stored,
+        retired_later=frozenset(filter(None, map(source_of, plan.changes))),
         known=lambda change: known(change, receipts.get, hubs),
         announce=recorder.announce,
         ahead=run.store.ahead,
@@ -272,14 +273,15 @@ class _Journalist:
                     found=found,
                     receipts={str(address): dict(receipt) for address, receipt in result.receipts.items()},
                     stored={str(address): key for address, key in result.stored.items()},
+                    retiring=tuple(map(str, result.retiring)),
                 )
             )
             run.workshop.receipts.update(result.receipts)
             run.workshop.stored.update(result.stored)
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status is Status.PROPOSED:
-            receipts = {str(address): dict(receipt) for address, receipt in result.receipts.items()}
-            run.write_down(GroupProposed(run=run.id, at=now(), group=group.key, url=result.why, receipts=receipts))
+            kept = {str(address): dict(receipt) for address, receipt in result.receipts.items()}
+            run.write_down(GroupProposed(run=run.id, at=now(), group=group.key, url=result.why, receipts=kept))
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             may_be_half_written = result.status is Status.FAILED

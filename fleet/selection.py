@@ -113,6 +113,12 @@ class Selection:
             raise UsageError(_shared(subject, hubs, others))
         return True
 
+    def takes(self, image: str, addresses: Iterable[Address], labels: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether a part of an image is selected: by the image's name, or by one of these addresses."""
+        subjects = [Subject(address, images=(image,)) for address in addresses]
+        targeted = any(self.is_targeted(subject, labels) for subject in subjects)
+        return targeted and not any(self.excluded_by(subject, labels) for subject in subjects)
+
     def check(self, labels: Mapping[str, Mapping[str, str]], images: Collection[str]) -> None:
         """Raise UsageError for a selector that names a hub, label or image which fleet.yaml does not have."""
         for selector in (*self.targets, *self.excludes):

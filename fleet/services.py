@@ -20,6 +20,8 @@ from fleet.issuing import Issuing
 from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Files, HubTarget, Provider, Registry, Secret, Settings
+from fleet.retirement import PROVIDER as RETIREMENTS
+from fleet.retirement import Retirements
 from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
 from fleet.sites import Describe, Intend, Values
@@ -73,6 +75,7 @@ class Workshop:
     receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
     begun: set[Address] = field(default_factory=set)
     stored: dict[Address, str] = field(default_factory=dict)
+    retiring: set[Address] = field(default_factory=set)
     blobs: dict[str, bytes] = field(default_factory=dict)
     wanted: dict[Address, Spec] = field(default_factory=dict)
     source: Source | None = None
@@ -86,13 +89,14 @@ class Workshop:
         return self._open[name]
 
     def remember(self, state: State) -> None:
-        """Lend to providers what they asked to be told again: receipts, where a killed run was writing, and which
-        issued credential was stored last."""
+        """Lend to providers what they asked to be told again: receipts, where a killed run was writing, which issued
+        credential was stored last, and whose older one is still to be revoked."""
         for address, thing in state.things.items():
             if thing.receipt is not None:
                 self.receipts[Address.parse(address)] = thing.receipt
         self.begun |= {Address.parse(step.address) for begun in state.begun.values() for step in begun.steps}
         self.stored.update({Address.parse(address): key for address, key in state.stored.items()})
+        self.retiring |= {Address.parse(address) for address in state.retiring}
 
     def spec_type(self, address: Address) -> type[Spec]:
         """The type of the specs at an address; raises FleetError for a kind that its provider does not know."""
@@ -171,6 +175,8 @@ class Workshop:
             )
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
+        if name == RETIREMENTS:
+            return Retirements(self.code_host, self.__getitem__, self.stored.get, self.pace)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT), pace)
         if name.startswith(ANONYMOUS):

@@ -56,7 +56,14 @@ def identical(plan: Plan, changes: Iterable[Change]) -> list[list[Change]]:
     """Changes that do the same thing, together, in the order of the first of each."""
     same: dict[tuple[Any, ...], list[Change]] = {}
     for change in changes:
-        key = (change.address.kind, change.action, image_at(plan, change), repr(change.before), repr(change.after))
+        key = (
+            change.address.kind,
+            change.action,
+            image_at(plan, change),
+            repr(change.before),
+            repr(change.after),
+            change.rotates,
+        )
         same.setdefault(key, []).append(change)
     return list(same.values())
 
@@ -75,6 +82,8 @@ def _alike(plan: Plan, changes: Sequence[Change]) -> Iterator[Line]:
     else:
         names = count(len(changes), first.address.kind) if len(changes) > 1 else ""
         yield line("  ", symbol, " ", names or f"{first.address.kind} {first.address.name}", ("dim", _verb(first)))
+        if first.address in plan.told.reasons:
+            yield line("      ", plan.told.reasons[first.address])
         for text in field_lines(first.before, first.after):
             yield line("      ", text)
         if len(changes) == 1:

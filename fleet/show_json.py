@@ -58,7 +58,7 @@ def _resource_change(plan: Plan, change: Change) -> dict[str, Any]:
             "before_sensitive": {},
             "after_sensitive": {},
         },
-        "action_reason": change.removal,
+        "action_reason": change.removal or plan.told.reasons.get(change.address),
         "adopted": change.action is Action.ADOPT,
         "precondition": before,
         "needs": [str(address) for address in change.needs],

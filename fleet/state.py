@@ -1,7 +1,8 @@
 """State: history and bookkeeping, folded from the journal. Losing it loses no resource.
 
 It holds what the world cannot tell: which addresses fleet owns (to see what left the file), what stood at each
-address before fleet's last write, what a killed run had begun, and which of an identity's credentials was stored last.
+address before fleet's last write, what a killed run had begun, which of an identity's credentials was stored last, and
+whose older credential is still to be revoked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from fleet.runner import By
 FORMAT_VERSION = 1
 
 RUNS_KEPT = 50
+
+RETIREMENTS = "credentials:retirement:"
+"""Begins the addresses of steps that revoke an identity's older credentials; the identity's address follows."""
 
 
 class Thing(Frozen):
@@ -69,6 +73,7 @@ class State(Frozen):
     begun: dict[str, Begun] = Field(default_factory=dict)
     proposed: dict[str, Waiting] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
+    retiring: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     journal_offset: int = 0
 
@@ -77,6 +82,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
     """The state after these entries of the journal."""
     things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
     stored, proposed = dict(state.stored), dict(state.proposed)
+    retiring = dict.fromkeys(state.retiring)
     for entry in entries:
         match entry:
             case RunBegan():
@@ -96,21 +102,30 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 proposed.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
-                    if step.after is None:
-                        stored.pop(step.address, None)
+                    _clear(step, stored, retiring)
                 stored.update(entry.stored)
+                retiring.update(dict.fromkeys(entry.retiring))
             case GroupFailed():
                 if not entry.open:
                     begun.pop(entry.group, None)
             case RunEnded():
-                runs = [
-                    run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run
-                    for run in runs
-                ]
+                runs = [_ended(run, entry) for run in runs]
     runs = runs[-RUNS_KEPT:]
-    return state.model_copy(
-        update={"things": things, "begun": begun, "proposed": proposed, "stored": stored, "runs": tuple(runs)}
-    )
+    found = {"things": things, "begun": begun, "proposed": proposed, "stored": stored, "retiring": tuple(retiring)}
+    return state.model_copy(update={**found, "runs": tuple(runs)})
+
+
+def _clear(step: Step, stored: dict[str, str], retiring: dict[str, None]) -> None:
+    """Drop what is known of the credentials of what has left, and of those that were revoked."""
+    if step.after is None:
+        stored.pop(step.address, None)
+        retiring.pop(step.address, None)
+    if step.address.startswith(RETIREMENTS):
+        retiring.pop(step.address.removeprefix(RETIREMENTS), None)
+
+
+def _ended(run: Run, entry: RunEnded) -> Run:
+    return run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run
 
 
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:

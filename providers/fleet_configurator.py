@@ -32,6 +32,7 @@ from fleet.provider import (
     Settings,
     SiteReference,
     Spec,
+    TryAgain,
     Url,
     full_name,
 )
@@ -140,11 +141,11 @@ class Configurator(HubTarget):
     def _document(self) -> Document:
         """The settings as they stand; reading them needs no login, so none is sent."""
         answer = self._http.send(Ask("GET", f"{self._url}/config"))
-        if _leads_to_login(answer):
-            raise ProviderError(
-                f"{self._url} is behind a login: instead of its settings there is a login page, for the hub as for "
-                "fleet; serve the settings without a login, or check the url"
-            )
+        _refuse_login(
+            answer,
+            f"{self._url} is behind a login: instead of its settings there is a login page, for the hub as for fleet; "
+            "serve the settings without a login, or check the url",
+        )
         return self._object(self._expect(answer), "settings")
 
     def _send(self, ask: Ask, doing: str) -> Answer:
@@ -157,11 +158,11 @@ class Configurator(HubTarget):
                 f"{self._url} does not let the token in {self._token} {doing} ({answer.status}): it takes an admin's "
                 "token (of an admin user, or of a service with the role admin) that may access the configurator"
             )
-        if _leads_to_login(answer):
-            raise ProviderError(
-                f"{self._url} does not know the token in {self._token}: it asks for a login instead; "
-                "make a new token on the hub, and give it the scope access:services!service=configurator"
-            )
+        _refuse_login(
+            answer,
+            f"{self._url} does not know the token in {self._token}: it asks for a login instead; make a new token on "
+            "the hub, and give it the scope access:services!service=configurator",
+        )
         return self._expect(answer)
 
     def _expect(self, answer: Answer) -> Answer:
@@ -197,7 +198,10 @@ def _trait(name: str, field: object) -> str:
     return trait if isinstance(trait, str) else name
 
 
-def _leads_to_login(answer: Answer) -> bool:
-    """Whether a person would be shown a page instead: by a redirect, or by the page itself."""
+def _refuse_login(answer: Answer, sentence: str) -> None:
+    """Raise ProviderError where the service leads to a login; a page instead of an answer may be a passing trouble."""
+    if 300 <= answer.status < 400:
+        raise ProviderError(sentence)
     is_page = answer.headers.get("content-type", "").partition(";")[0].strip() == "text/html"
-    return 300 <= answer.status < 400 or (answer.status == 200 and is_page and bool(answer.body))
+    if answer.status == 200 and is_page and answer.body:
+        raise TryAgain(sentence)

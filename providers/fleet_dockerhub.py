@@ -14,25 +14,22 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fleet.provider import (
-    Address,
     Ask,
     Context,
-    Credentials,
-    Frozen,
     Home,
     ImageReference,
     Limits,
     Login,
     OciClient,
+    OwnLogin,
     ProviderError,
     Registry,
     RegistryImage,
     Secret,
     SecretRef,
-    SecretSource,
     Settings,
     Tag,
     TryAgain,
@@ -40,35 +37,17 @@ from fleet.provider import (
     Url,
     host_of,
     is_name,
+    no_keyless,
     split_host,
 )
 
-LOGIN = "login"
-"""Not a kind that is planned: names the operator's own login, for one repository, where a secret is revealed."""
-PASSWORD = "password"  # noqa: S105 - the name of a field
-
 _LONGEST = 255
-
-Text = Annotated[str, StringConstraints(min_length=1)]
-
-
-class OwnLogin(Frozen):
-    """A user name and a password."""
-
-    username: Text = Field(description="The user name; the organisation's name for an organisation's access token.")
-    password: SecretSource = Field(description="Where the password, or better an access token, is found.")
 
 
 def _namespace(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?", name):
         raise ValueError(f"a namespace of Docker Hub is lower-case letters and digits, and not {name!r}")
     return name
-
-
-def _not_keyless(value: object) -> object:
-    if value == "keyless":
-        raise ValueError("fleet knows no keyless push for Docker Hub; write a login {username: …, password: …}")
-    return value
 
 
 class DockerHubSettings(Settings):
@@ -83,8 +62,12 @@ class DockerHubSettings(Settings):
     url: Url = Field(default="https://docker.io", description="Where the registry is served.")
     api: Url = Field(default="https://hub.docker.com", description="Where Docker Hub's own API is served.")
     auth: OwnLogin | None = Field(default=None, description="The login for reading; absent: that of push, or nobody.")
-    push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
-        default=None, description="The login that builds push with."
+    push: Annotated[
+        OwnLogin | None,
+        no_keyless("fleet knows no keyless push for Docker Hub; write a login {username: …, password: …}"),
+    ] = Field(
+        default=None,
+        description="The login that builds push with; the user name of an organisation's access token is its own name.",
     )
 
 
@@ -135,7 +118,7 @@ class DockerHub(Registry):
                 f"fleet issues no credentials in {self.host}: write `push: {{username: …, password: …}}` for "
                 f"{self.name}, an access token of Docker Hub as the password"
             )
-        ref = SecretRef(source=Address(self.name, LOGIN, path), field=PASSWORD)
+        ref = OwnLogin.reference(self.name, path)
         notes: tuple[str, ...] = ()
         if image.visibility == "private":
             step = (
@@ -147,9 +130,9 @@ class DockerHub(Registry):
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
         push = self._settings.push
-        if push is None or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+        if push is None or not OwnLogin.is_asked_for(ref):
             return super().reveal(ref)
-        login = Credentials(push.username, self.context.secret(push.password))
+        login = push.credentials(self.context)
         self._client.prove_push(ref.source.name, login)
         return login.password
 
@@ -220,5 +203,4 @@ class DockerHub(Registry):
     @cached_property
     def _client(self) -> OciClient:
         login = self._settings.auth or self._settings.push
-        credentials = Credentials(login.username, self.context.secret(login.password)) if login else None
-        return OciClient(self._settings.url, self._http, credentials)
+        return OciClient(self._settings.url, self._http, login.credentials(self.context) if login else None)

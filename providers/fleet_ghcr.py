@@ -12,10 +12,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field
 
 from fleet.provider import (
-    Address,
     Context,
     Credentials,
     Frozen,
@@ -24,6 +23,7 @@ from fleet.provider import (
     Limits,
     Login,
     OciClient,
+    OwnLogin,
     Registry,
     RegistryImage,
     Secret,
@@ -37,10 +37,6 @@ from fleet.provider import (
     split_host,
 )
 
-LOGIN = "login"
-"""Not a kind that is planned: names the operator's own login, for one repository, where a secret is revealed."""
-PASSWORD = "password"  # noqa: S105 - the name of a field
-
 RUN = Login(
     username="${{ github.actor }}",
     password="${{ secrets.GITHUB_TOKEN }}",  # noqa: S106 - an expression
@@ -48,20 +44,11 @@ RUN = Login(
 )
 """How a build logs in with its own run's token, which GitHub makes for the run and takes back after it."""
 
-Text = Annotated[str, StringConstraints(min_length=1)]
-
 
 class TokenAuth(Frozen):
     """A token."""
 
     token: SecretSource = Field(description="Where the token is found.")
-
-
-class OwnLogin(Frozen):
-    """A user name and a password."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found: a classic token with write:packages.")
 
 
 def _owner(name: str) -> str:
@@ -82,7 +69,9 @@ class GhcrSettings(Settings):
     url: Url = Field(default="https://ghcr.io", description="Where the registry is served.")
     auth: TokenAuth | None = Field(default=None, description="A classic token (read:packages); absent: anonymous.")
     push: OwnLogin | Literal["keyless"] | None = Field(
-        default=None, description="An own login that builds push with; absent, or `keyless`: their run's GITHUB_TOKEN."
+        default=None,
+        description="An own login that builds push with (a classic token with write:packages); absent, or `keyless`: "
+        "their run's GITHUB_TOKEN.",
     )
 
 
@@ -112,7 +101,7 @@ class Ghcr(Registry):
                 f"{path!r} cannot be the name of an image: write lower-case letters, digits, and . _ - / between"
             )
         if isinstance(self._settings.push, OwnLogin):
-            ref = SecretRef(source=Address(self.name, LOGIN, path), field=PASSWORD)
+            ref = OwnLogin.reference(self.name, path)
             return Home(name, (), Login.stored(self._settings.push.username, ref), self._notes(image))
         other = (image.source or owner).partition("/")[0]
         if other.lower() != owner:
@@ -125,9 +114,9 @@ class Ghcr(Registry):
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
         push = self._settings.push
-        if not isinstance(push, OwnLogin) or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+        if not isinstance(push, OwnLogin) or not OwnLogin.is_asked_for(ref):
             return super().reveal(ref)
-        login = Credentials(push.username, self.context.secret(push.password))
+        login = push.credentials(self.context)
         self._client.prove_push(ref.source.name, login)
         return login.password
 
@@ -162,5 +151,5 @@ class Ghcr(Registry):
         if auth is not None:
             credentials = Credentials(self._settings.owner, self.context.secret(auth.token))
         elif isinstance(push, OwnLogin):
-            credentials = Credentials(push.username, self.context.secret(push.password))
+            credentials = push.credentials(self.context)
         return OciClient(self._settings.url, self._http, credentials)

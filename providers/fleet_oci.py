@@ -9,55 +9,34 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from fleet.provider import (
-    Address,
     Context,
-    Credentials,
-    Frozen,
     Home,
     ImageReference,
     Limits,
     Login,
     OciClient,
+    OwnLogin,
     Registry,
     RegistryImage,
     Secret,
     SecretRef,
-    SecretSource,
     Settings,
     Tag,
     Url,
     host_of,
     is_name,
+    no_keyless,
     split_host,
 )
-
-LOGIN = "login"
-"""Not a kind that is planned: names the operator's own login, for one repository, where a secret is revealed."""
-PASSWORD = "password"  # noqa: S105 - the name of a field
-
-Text = Annotated[str, StringConstraints(min_length=1)]
-
-
-class OwnLogin(Frozen):
-    """A user name and a password."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found.")
 
 
 def _without_path(url: str) -> str:
     if url.rstrip("/").count("/") > 2:
         raise ValueError(f"a registry is served at the root of its host; write `namespace:` for what follows in {url}")
     return url
-
-
-def _not_keyless(value: object) -> object:
-    if value == "keyless":
-        raise ValueError("fleet knows no keyless push for this registry; write a login {username: …, password: …}")
-    return value
 
 
 class OciSettings(Settings):
@@ -69,11 +48,14 @@ class OciSettings(Settings):
     url: Annotated[Url, AfterValidator(_without_path)] = Field(
         description="Where the registry is served; its host is the first part of its images' names."
     )
-    namespace: Text | None = Field(default=None, description="What stands before each image's name.")
-    auth: OwnLogin | None = Field(default=None, description="The login for reading; absent: that of push, or nobody.")
-    push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
-        default=None, description="The login that builds push with."
+    namespace: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, description="What stands before each image's name."
     )
+    auth: OwnLogin | None = Field(default=None, description="The login for reading; absent: that of push, or nobody.")
+    push: Annotated[
+        OwnLogin | None,
+        no_keyless("fleet knows no keyless push for this registry; write a login {username: …, password: …}"),
+    ] = Field(default=None, description="The login that builds push with.")
 
 
 class Oci(Registry):
@@ -105,15 +87,15 @@ class Oci(Registry):
             raise ValueError(
                 f"fleet cannot issue credentials in {host}: write `push: {{username: …, password: …}}` for {self.name}"
             )
-        ref = SecretRef(source=Address(self.name, LOGIN, repository), field=PASSWORD)
+        ref = OwnLogin.reference(self.name, repository)
         return Home(name, (), Login.stored(self._settings.push.username, ref))
 
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
         push = self._settings.push
-        if push is None or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+        if push is None or not OwnLogin.is_asked_for(ref):
             return super().reveal(ref)
-        login = Credentials(push.username, self.context.secret(push.password))
+        login = push.credentials(self.context)
         self._client.prove_push(ref.source.name, login)
         return login.password
 
@@ -132,5 +114,4 @@ class Oci(Registry):
     @cached_property
     def _client(self) -> OciClient:
         login = self._settings.auth or self._settings.push
-        credentials = Credentials(login.username, self.context.secret(login.password)) if login else None
-        return OciClient(self._settings.url, self._http, credentials)
+        return OciClient(self._settings.url, self._http, login.credentials(self.context) if login else None)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import count
 from random import Random
 
-PORTS = 5
+PORTS = 6
 """How many ports, one after the other, the example takes."""
 
 

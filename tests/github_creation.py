@@ -13,7 +13,7 @@ from fleet.pace import LONGEST_WAIT
 from fleet.sandbox.github import Limits
 from fleet.sandbox.github.service import GitHub
 from fleet.testing.running import HurriedClock, Rig, rig_of
-from tests.subjects import GitHubSubject
+from tests.subjects.github import GitHubSubject
 
 NAMES = [f"image-{number:03}" for number in range(1_000)]
 

@@ -18,7 +18,8 @@ from fleet.secrets import SecretSource
 from fleet_google import ArtifactRegistry, ContainerRegistry
 from fleet_google.registry import GoogleRegistry
 from fleet_google.settings import ArtifactRegistrySettings, ContainerRegistrySettings
-from tests.subjects_google import ISSUER, exchanged, github_token, key
+from tests.subjects.common import key
+from tests.subjects.google import ISSUER, exchanged, github_token
 
 CLIMATE = RegistryImage("climate", "climate-image", source="example-org/climate-image", description="For climate.")
 OTHER = RegistryImage("other", "other-image", source="example-org/other-image")

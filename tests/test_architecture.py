@@ -51,6 +51,7 @@ LAYERS = [
     {"fleet.state_branch", "fleet.group_commit"},
     {"fleet.tenure", "fleet.builds", "fleet.issuing", "fleet.preflight"},
     {"fleet.posting", "fleet.plan_difference", "fleet.reviewed"},
+    {"fleet.retirement"},
     {
         "fleet.store",
         "fleet.git_store",
@@ -71,8 +72,8 @@ LAYERS = [
     },
     {"fleet.proposal_text"},
     {"fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
-    {"fleet.obstacles", "fleet.proposals"},
-    {"fleet.planning"},
+    {"fleet.obstacles", "fleet.proposals", "fleet.rotation"},
+    {"fleet.planning", "fleet.credentials"},
     {"fleet.drift"},
     {"fleet.show_drift", "fleet.events", "fleet.told"},
     {"fleet.show_markdown"},

@@ -102,12 +102,14 @@ def test_a_build_that_never_begins_ends_with_a_sentence_and_is_waited_for_again(
     whole: WholeFleet, meanwhile: Meanwhile, said: Callable[[], str]
 ) -> None:
     organization = whole.github.state.accounts["example-org"]
-    organization.enabled_repositories = "none"
-    assert apply() == ExitCode.PARTIAL
+    assert main(["plan", "-out=plan"]) == ExitCode.OK
+    organization.enabled_repositories = "none"  # after the plan, which would not have been made otherwise
+    assert main(["apply", "plan"]) == ExitCode.PARTIAL
     assert f"no build of {SOURCE} at {whole.head[:12]} has begun; are its Actions enabled?" in said()
     assert 120 < meanwhile.waited < 180
     assert follows(whole) == "none"
     organization.enabled_repositories = "all"
+    whole.github.state.repository(SOURCE).actions_enabled = True
     meanwhile.push()
     assert apply() == ExitCode.OK, said()
     assert_done(whole)

@@ -15,7 +15,7 @@ from fleet.errors import ExitCode
 from fleet.sandbox.ecr import RunningEcr, serve_ecr
 from fleet.sandbox.github import Sandbox, serve_github
 from tests.little_fleet import LittleFleet
-from tests.subjects_ecr import KEY, SECRET, documented_policy
+from tests.subjects.ecr import KEY, SECRET, documented_policy
 
 SOURCE = "example-org/climate-image"
 IDENTITY = "fleet-us-west-2-hubs+climate-image"

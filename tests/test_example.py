@@ -45,6 +45,27 @@ def test_the_example_goes_the_whole_way_stage_by_stage(world: World) -> None:
     no_secret_of_the_sandbox_is_in_what_fleet_wrote(world)
 
 
+@pytest.mark.parametrize(
+    ("name", "secrets"), [("ecr", set()), ("gar", set()), ("acr", {"ACR_PASSWORD"})], ids=["ecr", "gar", "acr"]
+)
+def test_the_example_in_another_registry_reaches_a_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, secrets: set[str]
+) -> None:
+    monkeypatch.setenv("FLEET_CACHE", str(CACHE))
+    with serve(tmp_path, free_ports(), name) as world:
+        assert world.registry is not None
+        monkeypatch.chdir(tmp_path)
+        for variable, value in world.registry.environment.items():
+            monkeypatch.setenv(variable, value)
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+        assert set(world.github.state.repository(SOURCE).secrets) == secrets
+        host = world.registry.url.partition("://")[2]
+        image = seen(world, "climate-prod")
+        assert image.startswith(f"{host}/")
+        assert image.endswith(f":{head(world)}")
+        assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+
 def head(world: World) -> str:
     """The tag of the source repository's newest commit."""
     found = world.github.state.repository(SOURCE).head

@@ -17,7 +17,7 @@ from fleet.sandbox.github import Sandbox as GitHubSandbox
 from fleet.sandbox.github import serve_github
 from tests.google_cloud import Sandbox, sandbox
 from tests.little_fleet import LittleFleet
-from tests.subjects_google import ISSUER
+from tests.subjects.google import ISSUER
 
 SOURCE = "example-org/climate-image"
 STS = "sts.googleapis.com"

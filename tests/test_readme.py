@@ -101,6 +101,10 @@ def test_a_sandbox_that_is_up_stays_as_it_is_and_says_so(sandbox: int, capsys: p
     assert main(["sandbox", "visit", "nowhere"]) == ExitCode.ERROR
     assert "it has climate-staging, climate-prod, seminar" in capsys.readouterr().err
     assert main(["sandbox", "visit"]) == ExitCode.USAGE
+    assert main(["sandbox", "up", "-registry=ecr"]) == ExitCode.ERROR
+    assert "up with its images in quay; stop it first" in capsys.readouterr().err
+    assert main(["sandbox", "up", "-registry=harbour"]) == ExitCode.USAGE
+    assert "it has acr, ecr, gar, quay" in capsys.readouterr().err
 
 
 def test_a_sandbox_whose_port_is_taken_says_so(
@@ -127,6 +131,6 @@ def test_a_folder_that_holds_something_else_is_left_alone(
 
 
 def test_every_page_that_the_docs_link_to_exists() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -52,17 +52,15 @@ def _check(options: argparse.Namespace) -> None:
     asks = not (options.auto_approve or options.expect_plan)
     if asks and (options.json or options.format != "text"):
         raise UsageError("apply asks before it writes, and only text can be asked about: give -auto-approve")
-    if asks and not sys.stdin.isatty():
-        raise UsageError(
-            "apply asks before it writes, and there is no terminal to ask on: give -auto-approve, or a plan file"
-        )
+    if asks:
+        check_terminal(options, "apply asks before it writes", "or a plan file")
 
 
 def _apply(options: argparse.Namespace, teller: Teller) -> int:
     loaded = load(Path(options.file))
     workshop = workshop_of(options, loaded)
     reviewed = read_reviewed(Path(options.resolutions), options.expect_plan) if options.resolutions else None
-    with _opened(workshop, options) as opened:
+    with opened_run(workshop, options) as opened:
         question = question_of(options, workshop, opened.state, reviewed)
         plan = _planned(loaded, workshop, question, agreed=bool(options.expect_plan))
         teller.plan(plan)
@@ -72,17 +70,16 @@ def _apply(options: argparse.Namespace, teller: Teller) -> int:
         if not plan.changes:
             close_what_is_no_longer_wanted(opened, plan)
             return ExitCode.OK
-        if not (options.auto_approve or options.expect_plan) and not _approved():
-            write([line("Nothing was applied.")], sys.stderr)
+        if not (options.expect_plan or is_approved(options)):
             return ExitCode.ERROR
-        outcome = _carry_out(opened, plan, options, teller)
+        outcome = carry_out(opened, plan, options, teller)
         if outcome.of(Status.STALE) and options.on_stale == "replan" and not outcome.interrupted:
             teller.note("Some changes were stale: planning again, and applying that.")
             workshop.pace.no_more = ""
             plan = make_plan(loaded, workshop, question_of(options, workshop, opened.store.load(), reviewed))
             teller.plan(plan)
             check_policy(plan, loaded)
-            outcome = _carry_out(opened, plan, options, teller)
+            outcome = carry_out(opened, plan, options, teller)
         return outcome.exit_code
 
 
@@ -116,25 +113,40 @@ def _compare(opened: Run, plan: Plan, expected: str, reviewed: Reviewed | None, 
 def _apply_saved(options: argparse.Namespace, teller: Teller) -> int:
     folder = Path(options.file).parent
     plan, fleet = load_plan(Path(options.plan_file), lambda fleet: Workshop(fleet, folder, Pace()).spec_type)
-    with _opened(Workshop(fleet, folder, pace_of(options)), options) as opened:
+    with opened_run(Workshop(fleet, folder, pace_of(options)), options) as opened:
         teller.report = replace(teller.report, plan=plan)
-        return _carry_out(opened, plan, options, teller).exit_code
+        return carry_out(opened, plan, options, teller).exit_code
+
+
+def check_terminal(options: argparse.Namespace, why: str, *otherwise: str) -> None:
+    """Raise UsageError where a person is to be asked, and there is none."""
+    if not options.auto_approve and not sys.stdin.isatty():
+        remedy = ", ".join(("give -auto-approve", *otherwise))
+        raise UsageError(f"{why}, and there is no terminal to ask on: {remedy}")
 
 
 @contextmanager
-def _opened(workshop: Workshop, options: argparse.Namespace) -> Iterator[Run]:
+def opened_run(workshop: Workshop, options: argparse.Namespace) -> Iterator[Run]:
+    """A run that holds the lock; what it has to say of how it began is said."""
     with open_run(store_of(workshop), workshop, options.lock_timeout) as opened:
         write([line(note) for note in opened.notes], sys.stderr)
         yield opened
 
 
-def _approved() -> bool:
+def is_approved(options: argparse.Namespace) -> bool:
+    """Whether a plan that was shown may be applied, asked of a person unless the command line says so."""
+    if options.auto_approve:
+        return True
     sys.stderr.write("\nApply these changes? Only 'yes' will be accepted: ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
+    if sys.stdin.readline().strip() == "yes":
+        return True
+    write([line("Nothing was applied.")], sys.stderr)
+    return False
 
 
-def _carry_out(opened: Run, plan: Plan, options: argparse.Namespace, teller: Teller) -> Outcome:
+def carry_out(opened: Run, plan: Plan, options: argparse.Namespace, teller: Teller) -> Outcome:
+    """Carry out a plan, and tell of it."""
     gc.enable()  # from here on a run may last for hours
     pace = opened.workshop.pace
     with _stopping_cleanly(pace), teller.watching(len(grouped(plan.changes))) as watcher:

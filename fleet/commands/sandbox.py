@@ -32,10 +32,10 @@ def run(options: argparse.Namespace) -> int:
         return ExitCode.OK
     if options.action == "up" and control.status(folder) is None:
         write(
-            [line("Starting Quay, GitHub and three JupyterHubs; some seconds, a little more the first time.")],
+            [line("Starting registries, GitHub and three JupyterHubs; some seconds, a little more the first time.")],
             sys.stderr,
         )
-    running = control.up(folder, options.port) if options.action == "up" else control.status(folder)
+    running = control.up(folder, options.port, options.registry) if options.action == "up" else control.status(folder)
     if running is None:
         write([line("The sandbox is not up. Start it with: fleet sandbox up")])
         return ExitCode.ERROR
@@ -44,15 +44,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(running: Running, folder: Path) -> None:
+    from fleet.sandbox.registries import QUAY
+
+    there = "" if running.registry == QUAY else f"-chdir={folder} "
     write(
         [
             line(("bold", "The sandbox is up"), f" (process {running.process}, folder {folder})."),
-            line(f"  Quay                {running.quay}"),
-            line(f"  GitHub              {running.github}"),
-            *(line(f"  {name:<20}{url}") for name, url in running.hubs.items()),
+            *(line(f"  {name:<20}{url}") for name, url in {**running.services, **running.hubs}.items()),
             line(f"  values repository   {folder}/infrastructure"),
             line(f"On a hub, log in as ada; the password is in {folder}/hubs/HUB-password."),
-            line("Try: fleet plan. Stop it with: fleet sandbox down"),
+            *([line(f"What fleet needs in its environment: source {folder}/environment")] if there else []),
+            line(f"Try: fleet {there}plan. Stop it with: fleet sandbox down"),
         ]
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from pydantic import (
     BeforeValidator,
     Field,
+    PlainSerializer,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
@@ -20,8 +21,7 @@ from pydantic import (
 from fleet import plugins, provider
 from fleet.config.base import DAYS, Strict, Text, problem
 from fleet.errors import FleetError
-from fleet.provider import Provider, Settings
-from fleet.secrets import SecretSource
+from fleet.provider import OwnLogin, Provider, Settings
 
 _Role: TypeAlias = type[Provider]
 
@@ -119,13 +119,6 @@ class CodeHost(Entry):
     )
 
 
-class OwnLogin(Strict):
-    """An operator's own login for pushing: proved and stored, never rotated or revoked."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found.")
-
-
 def _push(value: Any) -> Any:
     if isinstance(value, str) and value not in ("keyless", "key"):
         raise problem("push is {shown}, which is neither keyless, nor key, nor a login {username: …, password: …}")
@@ -143,7 +136,17 @@ def _days(value: Any) -> Any:
     raise problem("{shown} is not a number of days, such as 90d")
 
 
-Days = Annotated[timedelta, BeforeValidator(_days), WithJsonSchema({"type": "string", "pattern": DAYS})]
+def _as_written(value: timedelta) -> str:
+    return f"{value.days}d"
+
+
+Days = Annotated[
+    timedelta,
+    BeforeValidator(_days),
+    PlainSerializer(_as_written, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DAYS}),
+]
+"""A number of days, such as `90d`."""
 
 
 class Registry(Entry):

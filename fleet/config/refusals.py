@@ -30,9 +30,6 @@ def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for name, host in fleet.code_hosts.items():
         if host.delivery == "pull-request" and not _can_propose(host.type):
             yield ("code_hosts", name, "delivery"), f"delivery by pull request on code hosts of type {host.type} is"
-    for name, registry in fleet.registries.items():
-        if registry.rotate is not None:
-            yield ("registries", name, "rotate"), "rotation of credentials is"
 
 
 def _can_propose(type_name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.errors import FleetError
-from fleet.sandbox import example
+from fleet.sandbox import example, registries
 from fleet.sandbox.hub.client import CodeFailed, Event, HubClient, SpawnFailed
-from fleet.sandbox.serving import OPERATOR, READY
+from fleet.sandbox.serving import ENVIRONMENT, OPERATOR, READY
 
-FOLDER = Path(".demo")
-"""Where the sandbox keeps everything; the example's fleet.yaml names it."""
+FOLDER = Path(example.FOLDER)
+"""Where the sandbox keeps everything."""
 
 PATIENCE = 180.0
 """Seconds within which the sandbox answers, or something is wrong; the first time its hubs' proxy is installed."""
@@ -33,20 +34,39 @@ _IMAGE = "import os; print(os.environ['JUPYTER_IMAGE'])"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A sandbox that answers: its process, and where its services and its hubs (by name) are."""
+    """A sandbox that answers: its process, the registry of its images, and where services and hubs are, by name."""
 
     process: int
-    quay: str
-    github: str
+    registry: str
+    services: Mapping[str, str]
     hubs: Mapping[str, str]
 
 
-def up(folder: Path, port: int) -> Running:
-    """Start the sandbox afresh unless it is up, with an example fleet.yaml where there is none."""
-    found = status(folder) or _start(folder, port)
-    if not Path("fleet.yaml").exists():
+def up(folder: Path, port: int, registry: str | None = None) -> Running:
+    """Start the sandbox afresh unless it is up, with an example fleet.yaml where there is none.
+
+    Its images live in the Quay, or in another `registry`: then its fleet.yaml lies in the folder. Raises UsageError for
+    a registry that there is not, FleetError where the sandbox is up with another one.
+    """
+    registries.load(registry or registries.QUAY)
+    found = status(folder) or _start(folder, port, registry or registries.QUAY)
+    if registry not in (None, found.registry):
+        raise FleetError(f"the sandbox is up with its images in {found.registry}; stop it first: fleet sandbox down")
+    if found.registry == registries.QUAY and not Path("fleet.yaml").exists():
         Path("fleet.yaml").write_text(example.fleet_file(port), encoding="utf-8")
     return found
+
+
+def environment(folder: Path) -> Mapping[str, str]:
+    """What fleet must find in its environment there, beside what its files hold."""
+    if status(folder) is None:
+        return {}
+    try:
+        words = shlex.split((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    pairs = (word.partition("=") for word in words if word != "export")
+    return {name: value for name, _, value in pairs}
 
 
 def down(folder: Path) -> bool:
@@ -67,7 +87,7 @@ def status(folder: Path) -> Running | None:
     """The sandbox of a folder, when it is up."""
     try:
         document = json.loads((folder / READY).read_text(encoding="utf-8"))
-        running = Running(int(document["process"]), document["quay"], document["github"], document["hubs"])
+        running = Running(**document)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return running if _is_alive(running.process) else None
@@ -105,10 +125,10 @@ def options_of(choice: str | None) -> Mapping[str, str]:
     return {"profile": "standard", **({"image": choice} if choice else {})}
 
 
-def _start(folder: Path, port: int) -> Running:
+def _start(folder: Path, port: int, registry: str) -> Running:
     _make_afresh(folder)
     log = folder / LOG
-    process = _spawn([sys.executable, "-m", "fleet.sandbox.serving", str(folder), str(port)], log)
+    process = _spawn([sys.executable, "-m", "fleet.sandbox.serving", str(folder), str(port), registry], log)
     deadline = time.monotonic() + PATIENCE
     while (running := status(folder)) is None:
         if not _is_alive(process) or time.monotonic() > deadline:
@@ -135,7 +155,9 @@ def _spawn(command: list[str], log: Path) -> int:
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    return os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
+    # An authority that an earlier sandbox made is gone with it, and there is none to ask beyond loopback.
+    environment = {name: value for name, value in os.environ.items() if name != "SSL_CERT_FILE"}
+    return os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
 
 
 def _last_line(log: Path) -> str:

@@ -9,15 +9,22 @@ import subprocess
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from fleet.sandbox.hub.settings import ConfiguratorService, HubSettings, ValuesFiles
+import yaml
+
+from fleet.sandbox.hub.settings import ConfiguratorService, HubSettings, Node, ValuesFiles
+
+FOLDER = ".demo"
+"""Where the example's fleet.yaml says that the sandbox keeps everything."""
 
 PORT = 8400
 """The first port in the example's files: Quay's. GitHub and the hubs have those that follow."""
 
-GITHUB_PORT, FIRST_HUB_PORT = 1, 2
-"""How far after Quay's port they are."""
+GITHUB_PORT, FIRST_HUB_PORT, REGISTRY_PORT = 1, 2, 5
+"""How far after Quay's port they are; the last is that of a registry of another type, where there is one."""
 
+_REGISTRIES = re.compile(r"^registries:\n(?: .*\n)+", re.MULTILINE)
 _ADDRESS = re.compile(rf"127\.0\.0\.1:({PORT // 10})(\d)")
 
 UPSTREAM = {
@@ -80,13 +87,21 @@ def fleet_file(port: int = PORT) -> str:
     return at_port(own.read_text(encoding="utf-8"), port)
 
 
+def fleet_file_with(name: str, entry: Mapping[str, Any], port: int = PORT) -> str:
+    """The same as a file in the sandbox's folder, with another registry for the images: its name and its block."""
+    text = fleet_file(port).replace(f"{FOLDER}/", "").replace("registry: quay", f"registry: {name}")
+    block = yaml.safe_dump({"registries": {name: dict(entry)}}, sort_keys=False, width=120)
+    title = f"# The example fleet, with its images in {name}.\n"
+    return title + _REGISTRIES.sub(lambda _: block, text[text.index("version:") :])
+
+
 def at_port(text: str, port: int) -> str:
     """A text with the sandbox's addresses moved to the ports from `port` on."""
     return _ADDRESS.sub(lambda found: f"127.0.0.1:{port + int(found[2])}", text)
 
 
-def hubs(folder: Path, port: int) -> Mapping[str, HubSettings]:
-    """The hubs of the example, whose values lie in the checkout in `folder`."""
+def hubs(folder: Path, port: int, node: Node) -> Mapping[str, HubSettings]:
+    """The hubs of the example, whose values lie in the checkout in `folder` and whose nodes are as `node`."""
     common = "config/common.values.yaml"
     images = {
         "climate-staging": ValuesFiles(repository=folder, files=(common, "config/staging.values.yaml")),
@@ -94,7 +109,7 @@ def hubs(folder: Path, port: int) -> Mapping[str, HubSettings]:
         "seminar": ConfiguratorService(default_image=f"127.0.0.1:{port}/climate/climate-image:9be04c1f77aa"),
     }
     return {
-        name: HubSettings(image=image, port=port + FIRST_HUB_PORT + number, users=("ada",))
+        name: HubSettings(**dict(node), image=image, port=port + FIRST_HUB_PORT + number, users=("ada",))
         for number, (name, image) in enumerate(images.items())
     }
 

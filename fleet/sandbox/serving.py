@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,16 +20,21 @@ from pathlib import Path
 
 import httpx
 
-from fleet.sandbox import example
+from fleet.sandbox import example, registries
 from fleet.sandbox.github import Sandbox, serve_github
 from fleet.sandbox.hub.proxy import proxy_command
 from fleet.sandbox.hub.serving import SandboxHub, serve_hub
+from fleet.sandbox.hub.settings import HubSettings, Node
 from fleet.sandbox.push import Login, Pusher, Registries, build
 from fleet.sandbox.quay import RunningQuay, serve_quay
+from fleet.sandbox.registries import Served
 from fleet.sandbox.store import replace_text
 
 READY = "ready.json"
 """Written into the folder once everything answers: the process and the addresses."""
+
+FLEET_FILE, ENVIRONMENT = "fleet.yaml", "environment"
+"""For a registry that is no Quay, in the folder: the example's fleet file, and what a shell is to `source` for it."""
 
 ORGANIZATION, OPERATOR = "example-org", "ada"
 """Who owns the source repositories on the sandbox's GitHub, and who administers them and the hubs."""
@@ -43,20 +49,36 @@ class World:
 
     quay: RunningQuay
     github: Sandbox
+    registry: Served | None
     hubs: Mapping[str, SandboxHub]
 
 
 @contextmanager
-def serve(folder: Path, port: int) -> Iterator[World]:
-    """Serve the example's world on the five ports from `port` on; its files and secrets lie in `folder`."""
+def serve(folder: Path, port: int, name: str = registries.QUAY) -> Iterator[World]:
+    """Serve the example's world on the ports from `port` on: five, and one more where its images' registry is no Quay.
+
+    Its files and secrets lie in `folder`, and so does its fleet.yaml for a registry of another `name`.
+    """
     with ExitStack() as running:
         quay = running.enter_context(serve_quay(port=port))
-        github = running.enter_context(serve_github(folder / "github", port + example.GITHUB_PORT))
+        registry = _serve_registry(folder, port, name, running)
+        github = running.enter_context(
+            serve_github(
+                folder / "github",
+                port + example.GITHUB_PORT,
+                registries=registry.addresses if registry else None,
+                services=registry.services if registry else None,
+            )
+        )
+        if registry is not None:
+            registry.trust(github.issuer)
         _publish_upstream(quay)
         replace_text(folder / "quay-token", f"{quay.token}\n")
         _open_github(github, folder)
-        example.make_infrastructure(folder / "infrastructure", port)
-        yield World(quay, github, _start_hubs(folder, port, running))
+        infrastructure = folder / "infrastructure"
+        example.make_infrastructure(infrastructure, port)
+        node = Node(registries=registry.addresses, pulls=registry.pulls) if registry else Node()
+        yield World(quay, github, registry, _start_hubs(folder, example.hubs(infrastructure, port, node), running))
 
 
 def main() -> None:
@@ -64,16 +86,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
+    parser.add_argument("registry")
     options = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     folder: Path = options.folder.absolute()
-    with serve(folder, options.port) as world:
+    with serve(folder, options.port, options.registry) as world:
         ready = {
             "process": os.getpid(),
-            "quay": world.quay.url,
-            "github": world.github.url,
+            "registry": options.registry,
+            "services": {
+                "Quay": world.quay.url,
+                "GitHub": world.github.url,
+                **_other(options.registry, world.registry),
+            },
             "hubs": {name: hub.url for name, hub in world.hubs.items()},
         }
         replace_text(folder / READY, json.dumps(ready) + "\n")
@@ -81,11 +108,28 @@ def main() -> None:
         (folder / READY).unlink(missing_ok=True)
 
 
-def _start_hubs(folder: Path, port: int, running: ExitStack) -> Mapping[str, SandboxHub]:
+def _serve_registry(folder: Path, port: int, name: str, running: ExitStack) -> Served | None:
+    """The registry that is no Quay, its fleet.yaml, and what fleet must find in its environment."""
+    found = registries.load(name)
+    if found is None:
+        return None
+    served = running.enter_context(found.serve(folder, port + example.REGISTRY_PORT))
+    replace_text(folder / FLEET_FILE, example.fleet_file_with(name, served.entry, port))
+    exports = [f"export {variable}={shlex.quote(value)}\n" for variable, value in served.environment.items()]
+    replace_text(folder / ENVIRONMENT, "".join(exports))
+    return served
+
+
+def _other(name: str, served: Served | None) -> Mapping[str, str]:
+    """The registry that is no Quay, by what it is called."""
+    found = registries.load(name)
+    return {found.title: served.url} if found and served else {}
+
+
+def _start_hubs(folder: Path, settings: Mapping[str, HubSettings], running: ExitStack) -> Mapping[str, SandboxHub]:
     """All at once: each takes some seconds, most of them spent waiting. One that does not start stops the others."""
     cache = Path(os.environ.get("FLEET_CACHE") or ".cache")
     proxy_command(cache.absolute())  # installed once, before three hubs want it
-    settings = example.hubs(folder / "infrastructure", port)
     with ThreadPoolExecutor() as pool:
         starting = {name: pool.submit(serve_hub, folder / "hubs" / name, hub, cache) for name, hub in settings.items()}
     hubs = {name: running.enter_context(hub.result()) for name, hub in starting.items() if not hub.exception()}

@@ -19,12 +19,13 @@ from __future__ import annotations
 from fleet.sandbox.http import Fault, Loopback, Request, Response, Service
 from fleet.testing.crash import CRASH_POINTS
 from fleet.testing.rules import Case, cases
-from fleet.testing.subject import FLEET, NAME, CodeHostSubject, Forward, Subject
+from fleet.testing.subject import FLEET, NAME, NONSENSE, CodeHostSubject, Forward, Subject
 
 __all__ = [
     "CRASH_POINTS",
     "FLEET",
     "NAME",
+    "NONSENSE",
     "Case",
     "CodeHostSubject",
     "Fault",

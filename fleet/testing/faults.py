@@ -14,9 +14,6 @@ from fleet.testing.killing import making
 from fleet.testing.running import IMPATIENT, Rig, refusal, rig_of
 from fleet.testing.subject import Subject
 
-NONSENSE = (b"{}", b"[]", b"null", b'"words"')
-"""Answers that are JSON, and nothing that the service would say."""
-
 HANG = Fault("hang", seconds=0.5)
 """Longer than an impatient client waits."""
 
@@ -91,7 +88,7 @@ def nonsense_is_not_an_answer(subject: type[Subject]) -> None:
         rig.assert_finished()
         reads = rig.requests() - before
         for nth in range(1, reads + 1):
-            for body in NONSENSE:
+            for body in subject.nonsense:
                 response = Response(200, body, {"content-type": "application/json"})
                 rig.server.faults.append(Fault("status", nth=nth, times=None, response=response))
                 changes = _changes(rig)

@@ -88,6 +88,6 @@ RULES = {
     "killed at every write of making several images at once": _rule(making_several),
     "killed at every write of adopting": _rule(adopting, "occupy"),
     "killed at every write of changing": _rule(changing, "drift"),
-    "killed at every write of forgetting": _rule(forgetting),
+    "killed at every write of forgetting": _rule(forgetting, "forgetting"),
     "killed at every write of forgetting what was adopted": _rule(forgetting_what_was_adopted, "occupy"),
 }

@@ -61,7 +61,7 @@ def login_is_revealed_and_works_for_its_own_image_only(subject: type[Subject]) -
         home, other = _home(rig, IMAGE), _home(rig, NEIGHBOUR)
         secrets = _reveal(workshop, home)
         assert home.login is not None
-        for secret in secrets.values():
+        for secret in _hidden(home, secrets):
             assert secret.expose().strip(), "an empty password is revealed"
             assert secret.expose() not in repr((secret, home, workshop[NAME])), "the password is in a repr"
         login = rig.subject.docker_login(home.login, secrets)
@@ -78,7 +78,8 @@ def useless_login_is_not_revealed(subject: type[Subject]) -> None:
     with rig_of(subject) as rig:
         rig.wants(NEIGHBOUR, IMAGE)
         rig.apply_well()
-        secrets = [secret.expose() for secret in _reveal(rig.workshop(), _home(rig, IMAGE)).values()]
+        home = _home(rig, IMAGE)
+        secrets = [secret.expose() for secret in _hidden(home, _reveal(rig.workshop(), home))]
         rig.subject.disarm(IMAGE)
         sentence = refusal(partial(_reveal, rig.workshop(), _home(rig, IMAGE)))
         assert sentence, "a password that cannot push is handed out"
@@ -106,7 +107,8 @@ def issued_credentials_replace_each_other(subject: type[Subject]) -> None:
         assert isinstance(issuer, Issuer)
         assert login is not None
         (source,) = {ref.source for ref in login.secrets.values()}
-        assert not issuer.credentials(source), "applying has issued a credential that nobody asked for"
+        made = 1 if issuer.by_turns else 0
+        assert len(issuer.credentials(source)) == made, "applying has issued a credential that nobody asked for"
         stored = issuer.issue(source, None).key
         keys = {stored}
         for _ in range(3):
@@ -114,7 +116,8 @@ def issued_credentials_replace_each_other(subject: type[Subject]) -> None:
             standing = [credential.key for credential in issuer.credentials(source)]
             assert len(standing) <= 2, f"these stand at once: {standing}"
             assert stored in standing, "the stored credential has made room"
-        assert len(keys) == 4, "two credentials have one name"
+        assert issuer.by_turns or len(keys) == 4, "two credentials have one name"
+        assert len(keys) > 1, "nothing new was issued"
         *_, newest = issuer.credentials(source)
         for _ in range(2):
             issuer.revoke(source, newest.key)
@@ -140,6 +143,12 @@ def _published(rig: Rig) -> tuple[str, str]:
     rig.apply_well()
     name = _home(rig, IMAGE).name
     return name, rig.subject.publish(name, TAG)
+
+
+def _hidden(home: Home, secrets: Mapping[str, Secret]) -> list[Secret]:
+    """Those of a login's secrets that nobody may see; a user name that is kept beside a password is none of them."""
+    username = home.login.username if home.login else ""
+    return [secret for name, secret in secrets.items() if f"${{{{ secrets.{name} }}}}" != username]
 
 
 def _reveal(workshop: Workshop, home: Home) -> Mapping[str, Secret]:

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,16 +20,17 @@ from fleet.config import load
 from fleet.errors import ExitCode, FleetError
 from fleet.http import PATIENT
 from fleet.images import find_homes
-from fleet.model import Change, Resource
+from fleet.model import Address, Change, Resource, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
 from fleet.planning import make_plan
 from fleet.provider import Home, Provider, Timeouts
 from fleet.run import apply_plan, open_run
 from fleet.sandbox.http import Fault, Loopback
-from fleet.services import CHECKOUT, Workshop
+from fleet.services import Workshop
 from fleet.testing.crash import End, run_armed
-from fleet.testing.subject import NAME, Subject
+from fleet.testing.subject import Subject
+from fleet.world import read_all
 
 NEIGHBOUR, IMAGE = "neighbour", "image"
 """Two images: one that is there from the beginning, and the one that a case is about."""
@@ -92,7 +93,7 @@ class Rig:
 
     def provider(self) -> Provider:
         """The provider, as one run would open it."""
-        return self.workshop()[NAME if self.loopback else CHECKOUT]
+        return self.subject.open(self.workshop())
 
     def homes(self) -> list[Home]:
         """Where the images of fleet.yaml live."""
@@ -100,7 +101,17 @@ class Rig:
 
     def resources(self) -> list[Resource]:
         """All that the images of fleet.yaml need."""
-        return [resource for home in self.homes() for resource in home.resources]
+        return self.subject.resources(self.homes())
+
+    def read(self, addresses: Collection[Address]) -> dict[Address, Spec]:
+        """What stands at these addresses, read as one run would."""
+        workshop = self.workshop()
+        found: dict[Address, Spec] = {}
+        for answer in read_all(addresses, workshop, workshop.pace).values():
+            if isinstance(answer, FleetError):
+                raise answer
+            found.update(answer)
+        return found
 
     def plan(self) -> Plan:
         """What apply would change; raises FleetError."""
@@ -126,8 +137,8 @@ class Rig:
     def write(self, changes: Sequence[Change]) -> None:
         """Have the provider make changes one by one, repeating what fails in passing."""
         workshop = self.workshop()
-        provider = workshop[NAME]
         for change in changes:
+            provider = workshop[change.address.provider]
             workshop.pace.repeat(provider.limits, partial(provider.apply, [change], workshop.reveal))
 
     def assert_finished(self) -> None:

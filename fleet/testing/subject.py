@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet import plugins
-from fleet.provider import CodeHost, Credentials, Login, Provider, Secret
+from fleet.model import Action, Resource
+from fleet.provider import CodeHost, Credentials, Home, Login, Provider, Secret
 from fleet.sandbox.http import WRITES, Request, Response, Service
+from fleet.services import Workshop
 
 FLEET = "ours"
 """The name of the fleet, and so its marker."""
 NAME = "subject"
 """What the provider's entry is called in fleet.yaml."""
+
+NONSENSE = (b"{}", b"[]", b"null", b'"words"')
+"""Answers that are JSON, and nothing that a service would say unless its subject knows better."""
 
 
 class Subject(ABC):
@@ -37,6 +42,9 @@ class Subject(ABC):
     """Variables that hold the secrets which `entry` names."""
     credentials: ClassVar[frozenset[str]] = frozenset()
     """The kinds that are credentials: forgetting deletes them, while everything else only loses its marker."""
+    makes: ClassVar[Action] = Action.CREATE
+    """What it does at first for an image: a hub target may find another one there."""
+    nonsense: ClassVar[tuple[bytes, ...]] = NONSENSE
     reads_per_image: ClassVar[int] = 1
     """How many requests a plan may take for each image, beside a fixed number."""
     throttled: ClassVar[Response] = Response(429, b"", {"retry-after": "7"})
@@ -64,6 +72,14 @@ class Subject(ABC):
         found = plugins.load(cls.type)
         assert found is not None, f"no installed package has the entry point {cls.type!r} in {plugins.GROUP}"
         return found
+
+    def open(self, workshop: Workshop) -> Provider:
+        """The provider under test, as one run opens it."""
+        return workshop[NAME]
+
+    def resources(self, homes: Sequence[Home]) -> list[Resource]:
+        """What the fleet.yaml that was written last wants to exist; `homes` are those of its images."""
+        return [resource for home in homes for resource in home.resources]
 
     @abstractmethod
     def entry(self, url: str) -> Mapping[str, Any]:
@@ -106,8 +122,9 @@ class Subject(ABC):
 
     def docker_login(self, login: Login, secrets: Mapping[str, Secret]) -> Credentials:
         """What a docker client logs in with, as a build would, once it has been given an image's Actions secrets."""
-        (password,) = secrets.values()
-        return Credentials(login.username, password)
+        given = {f"${{{{ secrets.{name} }}}}": secret for name, secret in secrets.items()}
+        username = given[login.username].expose() if login.username in given else login.username
+        return Credentials(username, given[login.password])
 
     def disarm(self, image: str) -> None:
         """Take the right to push from the login that pushes an image."""

@@ -27,6 +27,7 @@ from fleet.provider import (
     Login,
     LoginRefused,
     OciClient,
+    OwnLogin,
     ProviderError,
     Registry,
     RegistryImage,
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from fleet_acr.azure import Azure
 
 TOKEN = "token"  # noqa: S105 - the name of a kind
-LOGIN = "login"
-"""Not a kind that is planned: names an operator's own login, for one repository, where a secret is revealed."""
 PASSWORD = "password"  # noqa: S105 - the name of a field
 SECRET = "ACR_PASSWORD"  # noqa: S105 - what repo2docker-action calls it
 
@@ -86,7 +85,7 @@ class Acr(Registry, Issuer):
                 f"{repository!r} cannot be the name of an image: write lower-case letters, digits, and . _ - / between"
             )
         if self._settings.push is not None:
-            ref = SecretRef(source=Address(self.name, LOGIN, repository), field=PASSWORD)
+            ref = OwnLogin.reference(self.name, repository)
             return Home(name, (), Login.stored(self._settings.push.username, ref, SECRET), self._notes(image))
         if self._settings.subscription is None or self._settings.resource_group is None:
             raise ValueError(
@@ -139,9 +138,9 @@ class Acr(Registry, Issuer):
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
         push = self._settings.push
-        if push is None or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+        if push is None or not OwnLogin.is_asked_for(ref):
             return super().reveal(ref)
-        login = Credentials(push.username, self.context.secret(push.password))
+        login = push.credentials(self.context)
         self._anonymous.prove_push(ref.source.name, login)
         return login.password
 
@@ -251,5 +250,5 @@ class Acr(Registry, Issuer):
     def _reader(self) -> Credentials:
         push = self._settings.push
         if self._settings.auth is None and push is not None:
-            return Credentials(push.username, self.context.secret(push.password))
+            return push.credentials(self.context)
         return self._azure.credentials()

@@ -6,9 +6,9 @@ import hashlib
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from fleet.provider import Frozen, Owned, SecretSource, Settings, Url
+from fleet.provider import Frozen, Owned, OwnLogin, SecretSource, Settings, Url, no_keyless
 
 MARK = "managed by fleet "
 """Begins the description of a scope map of ours; the fleet's name follows."""
@@ -41,13 +41,6 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Encrypted = Annotated[Url, AfterValidator(_encrypted)]
 
 
-class OwnLogin(Frozen):
-    """A user name and a password."""
-
-    username: Text = Field(description="The user name, such as the name of a token of the registry.")
-    password: SecretSource = Field(description="Where the password is found.")
-
-
 class AzureAuth(Frozen):
     """A service principal of Microsoft Entra, which fleet itself logs in with."""
 
@@ -63,15 +56,6 @@ def _registry_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{5,50}", name):
         raise ValueError(f"a registry in Azure is named with 5 to 50 letters and digits, and not {name!r}")
     return name
-
-
-def _not_keyless(value: object) -> object:
-    if value == "keyless":
-        raise ValueError(
-            "fleet has no keyless push for Azure: an Entra role reaches the whole registry; leave push out and each "
-            "image gets a token for its own repository"
-        )
-    return value
 
 
 class AcrSettings(Settings):
@@ -96,8 +80,15 @@ class AcrSettings(Settings):
         description="Who fleet is to Azure; absent: whoever is logged in here (DefaultAzureCredential), "
         "or the login of push.",
     )
-    push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
-        default=None, description="An own login that builds push with; absent: a token for each image."
+    push: Annotated[
+        OwnLogin | None,
+        no_keyless(
+            "fleet has no keyless push for Azure: an Entra role reaches the whole registry; leave push out and each "
+            "image gets a token for its own repository"
+        ),
+    ] = Field(
+        default=None,
+        description="An own login that builds push with, such as a token made by hand; absent: one for each image.",
     )
 
     @property

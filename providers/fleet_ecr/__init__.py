@@ -22,6 +22,7 @@ from fleet.provider import (
     Issuer,
     Limits,
     OciClient,
+    OwnLogin,
     ProviderError,
     Registry,
     RegistryImage,
@@ -48,15 +49,11 @@ from fleet_ecr.specs import (
     EcrSettings,
     IdentityProvider,
     Names,
-    OwnLogin,
     Repository,
     Role,
     User,
     check_name,
 )
-
-LOGIN = "login"
-"""Not a kind that is planned: names an operator's own key, for one repository, where a secret is revealed."""
 
 
 class Ecr(Registry, Issuer):
@@ -94,7 +91,7 @@ class Ecr(Registry, Issuer):
         repository = Resource(Address(self.name, REPOSITORY, short), self._wanted())
         push = self._settings.push
         if isinstance(push, OwnLogin):
-            ref = SecretRef(source=Address(self.name, LOGIN, short), field=SECRET)
+            ref = OwnLogin.reference(self.name, short)
             return Home(name, (repository,), logins.own(self._names, push.username, ref))
         identity = self._names.identity(short)
         if push == "key":
@@ -173,7 +170,7 @@ class Ecr(Registry, Issuer):
     def reveal(self, ref: SecretRef) -> Secret:
         """The secret part of the operator's own key, proved to push to the repository that `ref` names."""
         push = self._settings.push
-        if not isinstance(push, OwnLogin) or (ref.source.kind, ref.field) != (LOGIN, SECRET):
+        if not isinstance(push, OwnLogin) or not OwnLogin.is_asked_for(ref):
             return super().reveal(ref)
         secret = self.context.secret(push.password)
         self._keys.prove(self._aws.with_key(push.username, secret), ref.source.name, None, is_new=False)

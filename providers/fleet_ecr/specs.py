@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from fleet.provider import Frozen, Owned, SecretSource, Settings, Spec, Url, host_of, split_host
+from fleet.provider import Owned, OwnLogin, Settings, Spec, Url, host_of, split_host
 from fleet_ecr.policies import AUDIENCE, ISSUER
 
 REPOSITORY, ROLE, USER, ISSUERS = "repository", "role", "user", "oidc-provider"
@@ -23,13 +23,6 @@ _LONGEST_NAME = 256
 _LONGEST_IAM_NAME = 64
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-
-
-class OwnLogin(Frozen):
-    """An operator's own access key for pushing."""
-
-    username: Text = Field(description="The id of the access key.")
-    password: SecretSource = Field(description="Where the secret access key is found.")
 
 
 class EcrSettings(Settings):
@@ -54,7 +47,8 @@ class EcrSettings(Settings):
     )
     push: Literal["keyless", "key"] | OwnLogin = Field(
         default="keyless",
-        description="How builds log in: a role that the source's runs assume, an access key, or one of your own.",
+        description="How builds log in: a role that the source's runs assume, an access key, or your own (its id as "
+        "`username`).",
     )
     source: Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^/\s]+$")] | None = Field(
         default=None,

@@ -35,7 +35,7 @@ from fleet.provider import (
 from fleet_github.blaming import blame
 from fleet_github.branch_rules import against_commit
 from fleet_github.branches import default_branches
-from fleet_github.building import build_of_commit, builds_of_branch
+from fleet_github.building import build_of_commit, builds_of_branch, running_builds
 from fleet_github.client import Client
 from fleet_github.comments import find_remark, put_check, put_comment
 from fleet_github.files import read_files, write_commit
@@ -127,6 +127,7 @@ class GitHub(CodeHost):
                 Address(self.name, SECRET, f"{source.repository}/{name}"),
                 ActionsSecret(source=ref, also=also, replace=source.replace_secrets),
                 (repository,),
+                stores=ref.source,
             )
             for name, ref, also in _by_credential(source.secrets)
         ]
@@ -217,6 +218,10 @@ class GitHub(CodeHost):
     def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
         """Our comment on the pull request that a commit merged."""
         return find_remark(self._client, repository, commit, marker)
+
+    def running(self, repository: str, workflow: str) -> Mapping[str, str]:
+        """The runs that have not ended, of the newest hundred: one request."""
+        return running_builds(self._client, repository, workflow)
 
 
 def _by_credential(secrets: Mapping[str, SecretRef]) -> Iterator[tuple[str, SecretRef, dict[str, SecretRef]]]:

@@ -55,6 +55,13 @@ def build_of_commit(client: Client, repository: str, commit: str, workflow: str)
     return _build(client, repository, commit, _counting(runs), explain=True)
 
 
+def running_builds(client: Client, repository: str, workflow: str) -> Mapping[str, str]:
+    """The runs of a workflow that have not ended, by id; also those that wait: GitHub reads a repository's secrets
+    when a run is queued. https://docs.github.com/en/actions/reference/security/secrets"""
+    runs = _runs(client, repository, workflow, "per_page=100")
+    return {str(run["id"]): str(run["html_url"]) for run in runs if run["status"] != "completed"}
+
+
 def _counting(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Of a commit's runs, newest first and each as its latest attempt shows it, the one that counts.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet.provider import Address, Login, LoginStep, SecretRef
-from fleet_google.settings import GoogleSettings, OwnLogin
+from fleet_google.settings import GoogleSettings
 
 PASSWORD = "password"  # noqa: S105 - the name of a field
 
@@ -34,8 +34,3 @@ def keyless(settings: GoogleSettings, provider: str) -> Login:
 def with_key(account: Address) -> Login:
     """The key of a service account, kept as a secret."""
     return Login.stored(KEY_USER, SecretRef(source=account, field=PASSWORD))
-
-
-def own(push: OwnLogin, place: Address) -> Login:
-    """An operator's own login, for one image."""
-    return Login.stored(push.username, SecretRef(source=place, field=PASSWORD))

@@ -24,8 +24,6 @@ WRITER = "writer"
 ACCOUNT = "account"
 POOL = "pool"
 PROVIDER = "provider"
-LOGIN = "login"
-"""Not a kind that is planned: names an operator's own login, for one image, where a secret is revealed."""
 
 INSIDE = (REPOSITORY, WRITER, ACCOUNT)
 """The kinds of things that belong to one repository."""

@@ -19,7 +19,9 @@ from fleet.provider import (
     Issued,
     Issuer,
     Limits,
+    Login,
     OciClient,
+    OwnLogin,
     ProviderError,
     Registry,
     RegistryImage,
@@ -34,11 +36,11 @@ from fleet_google import keys
 from fleet_google.artifacts import Artifacts
 from fleet_google.iam import Iam
 from fleet_google.login import GoogleLogin
-from fleet_google.logins import PASSWORD, TOKEN_USER, keyless, own, with_key
+from fleet_google.logins import TOKEN_USER, keyless, with_key
 from fleet_google.making import make, turn
-from fleet_google.place import ACCOUNT, INSIDE, LOGIN, POOL, PROVIDER, WRITER, Place, group_of
+from fleet_google.place import ACCOUNT, INSIDE, POOL, PROVIDER, WRITER, Place, group_of
 from fleet_google.reading import read
-from fleet_google.settings import GoogleSettings, OwnLogin
+from fleet_google.settings import GoogleSettings
 from fleet_google.specs import (
     Account,
     Grant,
@@ -96,9 +98,9 @@ class GoogleRegistry(Registry, Issuer):
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
         push = self._google.push
-        if not isinstance(push, OwnLogin) or (ref.source.kind, ref.field) != (LOGIN, PASSWORD):
+        if not isinstance(push, OwnLogin) or not OwnLogin.is_asked_for(ref):
             return super().reveal(ref)
-        login = Credentials(push.username, self.context.secret(push.password))
+        login = push.credentials(self.context)
         self._client.prove_push(ref.source.name, login)
         return login.password
 
@@ -159,7 +161,12 @@ class GoogleRegistry(Registry, Issuer):
         name = f"{self.host}/{path}"
         notes = (f"{self._warning(image)}",) if self._google.shared else ()
         if isinstance(self._google.push, OwnLogin):
-            return Home(name, (repository,), own(self._google.push, Address(self.name, LOGIN, path)), notes)
+            return Home(
+                name,
+                (repository,),
+                Login.stored(self._google.push.username, OwnLogin.reference(self.name, path)),
+                notes,
+            )
         if self._google.push == "key":
             place = Address(self.name, ACCOUNT, f"{repository.address.name}/{account_id(image.name)}")
             account = Resource(place, Account(owner=self.context.fleet), (repository.address,))

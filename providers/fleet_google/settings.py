@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from fleet.provider import Frozen, SecretSource, Settings, Url
+from fleet.provider import Frozen, OwnLogin, SecretSource, Settings, Url
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Project = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -16,13 +16,6 @@ PoolId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{4,32}$")]
 """https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools/create"""
 
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class OwnLogin(Frozen):
-    """An operator's own login for pushing."""
-
-    username: Text = Field(description="The user name, such as `_json_key_base64`.")
-    password: SecretSource = Field(description="Where the password is found.")
 
 
 class Auth(Frozen):
@@ -49,7 +42,8 @@ class GoogleSettings(Settings):
     )
     push: Literal["keyless", "key"] | OwnLogin | None = Field(
         default=None,
-        description="How builds log in: `key`, an own login, or (absent) `keyless`, with nothing stored.",
+        description="How builds log in: `key`, an own login (of `_json_key_base64`, say), or (absent) `keyless`, "
+        "with nothing stored.",
     )
     pool: PoolId = Field(default="fleet", description="The workload identity pool of keyless pushes.")
     provider: PoolId | None = Field(

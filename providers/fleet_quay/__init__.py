@@ -2,7 +2,8 @@
 
 The last line of a description says whose repository or robot it is. A robot's description cannot be changed once it is
 made, so a robot that somebody else made for our repository, and that is just as ours would be, belongs to that
-repository's fleet. Its token is read back from Quay whenever it is needed, and never made anew.
+repository's fleet. Its token is read back from Quay whenever it is needed, and never made anew: a robot is replaced by
+another one, and the two are one resource.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from fleet.provider import (
     Change,
     Conflict,
     Context,
+    Credential,
     Credentials,
     Home,
     ImageReference,
+    Issued,
+    Issuer,
     Limits,
     Login,
     OciClient,
+    OwnLogin,
     ProviderError,
     Registry,
     RegistryImage,
@@ -37,24 +42,34 @@ from fleet.provider import (
 )
 from fleet_quay.api import Api, Document
 from fleet_quay.proof import prove
+from fleet_quay.robots import (
+    Standing,
+    created,
+    credentials,
+    description,
+    free_name,
+    names_of,
+    robots_of,
+    turns_of,
+)
 from fleet_quay.specs import QuaySettings, Repository, Robot, check_name, marked, names_in, repository_of, unmarked
 
 REPOSITORY = "repository"
 ROBOT = "robot"
-LOGIN = "login"
-"""Not a kind that is planned: names an operator's own login, for one repository, where a secret is revealed."""
-PASSWORD = "password"  # noqa: S105 - the name of a field
-SECRET = "QUAY_PASSWORD"  # noqa: S105 - what repo2docker-action calls it
+USERNAME, PASSWORD = "username", "password"  # the fields of a login
+USER_SECRET, SECRET = "QUAY_USERNAME", "QUAY_PASSWORD"  # what repo2docker-action calls them
 
 _WRITES = frozenset({"write", "admin"})
 _QUAY_IO = "https://quay.io"
 
 
-class Quay(Registry):
+class Quay(Registry, Issuer):
     """quay.io, or a self-hosted Quay."""
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {REPOSITORY: Repository, ROBOT: Robot}
     settings: ClassVar[type[Settings]] = QuaySettings
+    issuing: ClassVar[frozenset[str]] = frozenset({ROBOT})
+    by_turns = True
     # Quay's own nginx configuration: 5 requests a second for an address on HTTP/1.1, 50 for a connection on HTTP/2.
     limits = Limits(at_once=8, per_second=40 if HTTP2 else 5)
 
@@ -66,7 +81,6 @@ class Quay(Registry):
         self._api = Api(self._url, self._http, lambda: self._token)
         self._lock = threading.Lock()
         self._listed: dict[str, dict[str, Document]] = {}
-        self._proved: set[Address] = set()
         if self._url != _QUAY_IO:
             self.limits = Limits(at_once=8)  # a self-hosted Quay limits nothing unless told to, and then answers 429
 
@@ -88,13 +102,16 @@ class Quay(Registry):
         repository = Resource(Address(self.name, REPOSITORY, full), wanted)
         name = f"{self.host}/{full}"
         if self._settings.push is not None:
-            ref = SecretRef(source=Address(self.name, LOGIN, full), field=PASSWORD)
+            ref = OwnLogin.reference(self.name, full)
             return Home(name, (repository,), Login.stored(self._settings.push.username, ref, SECRET))
         robot = Address(self.name, ROBOT, f"{self._settings.namespace}+{image.name}")
         needed = Resource(robot, Robot(owner=self.context.fleet, repository=full), (repository.address,))
-        return Home(
-            name, (repository, needed), Login.stored(robot.name, SecretRef(source=robot, field=PASSWORD), SECRET)
-        )
+        secrets = {
+            SECRET: SecretRef(source=robot, field=PASSWORD),
+            USER_SECRET: SecretRef(source=robot, field=USERNAME),
+        }
+        login = Login(f"${{{{ secrets.{USER_SECRET} }}}}", f"${{{{ secrets.{SECRET} }}}}", secrets)
+        return Home(name, (repository, needed), login)
 
     def together(self, address: Address) -> str:
         """A repository and its robot are one group, so that it is never unclear whose a robot is."""
@@ -130,7 +147,7 @@ class Quay(Registry):
                 case "repository", None:
                     self._forget_repository(namespace, name)
                 case "robot", None:
-                    self._forget_robot(namespace, name)
+                    self._forget_robots(change.address)
                 case "repository", Repository() as after:
                     self._make_repository(change, after)
                 case "robot", Robot() as after:
@@ -139,23 +156,63 @@ class Quay(Registry):
                     raise LookupError(f"Quay has no {change.address.kind}")
 
     def reveal(self, ref: SecretRef) -> Secret:
-        """The token of a robot, or the operator's own password, proved before it leaves; nothing is made anew."""
+        """The operator's own password, proved before it leaves."""
         namespace, name = _split(ref.source)
-        if ref.field == PASSWORD and ref.source.kind == LOGIN and self._settings.push is not None:
-            login = Credentials(self._settings.push.username, self.context.secret(self._settings.push.password))
+        if OwnLogin.is_asked_for(ref) and self._settings.push is not None:
+            login = self._settings.push.credentials(self.context)
             self._client.prove_push(f"{namespace}/{name}", login)
             return login.password
-        if ref.field != PASSWORD or ref.source.kind != ROBOT:
-            return super().reveal(ref)
-        robot = self._api.robot(namespace, name)
-        if robot is None:
-            raise ProviderError(
-                f"the robot {namespace}+{name} is gone from {self.host}; plan and apply to make it anew"
+        return super().reveal(ref)
+
+    def credentials(self, source: Address) -> Sequence[Credential]:
+        """The robots of a repository, oldest first: one listing."""
+        return self.standing([source])[source]
+
+    def standing(self, sources: Collection[Address]) -> Mapping[Address, Sequence[Credential]]:
+        """The robots of many repositories: one listing for each namespace."""
+        listed = {namespace: self._api.robots(namespace) for namespace in {_split(source)[0] for source in sources}}
+        return {source: credentials(_repository(source), listed[_split(source)[0]]) for source in sources}
+
+    def issue(self, source: Address, stored: str | None) -> Issued:
+        """The token of a robot that was made after the stored one, or of none known; else of one that is made now."""
+        namespace, name = _split(source)
+        listed = dict(self._api.robots(namespace))
+        robots = robots_of(_repository(source), listed)
+        if not robots:
+            raise ProviderError(f"the robot {source.name} is gone from {self.host}; plan and apply to make it anew")
+        kept = next((one for one in robots if f"{namespace}+{one.short}" == stored), None)
+        spare = [one for one in robots if one is not kept]
+        is_usable = bool(spare) and (kept is None or created(spare[-1].entry) > created(kept.entry))
+        for one in spare[: len(spare) - is_usable]:
+            if kept is not None or len(robots) > 2:
+                self._discard(source, one)
+                del listed[f"{namespace}+{one.short}"]
+        if is_usable:
+            short, made = spare[-1].short, self._api.robot(namespace, spare[-1].short)
+            has_role = name in names_in(spare[-1].entry, "repositories")
+        else:
+            turns = [turn for turn in turns_of(name) if kept is None or turn != kept.short]
+            short, has_role = free_name(_repository(source), listed, turns), False
+            made = self._api.create_robot(namespace, short, description(_repository(source), short, self.context.fleet))
+        if made is None:
+            raise Conflict(
+                f"the robot {namespace}+{short} comes and goes in {self.host}: somebody else is at work on it"
             )
-        token = self._token_of(robot, ref.source)
-        if ref.source not in self._proved:
-            self._prove(ref.source, token)
-        return token
+        full = f"{namespace}+{short}"
+        if not has_role:  # one that may do something else than push is for the proof to refuse
+            self._api.grant(namespace, name, full, "write")
+        return Issued(full, {USERNAME: Secret(full), PASSWORD: self._token_of(made, full)})
+
+    def prove(self, source: Address, issued: Issued) -> None:
+        """Begin and cancel an upload as a robot, and ask what it may do to a neighbour."""
+        self._prove(source, Credentials(issued.key, issued.values[PASSWORD]))
+
+    def revoke(self, source: Address, keep: str) -> None:
+        """Delete all robots of a repository but one; of one that somebody else made its role goes, and it stays."""
+        namespace = _split(source)[0]
+        for one in robots_of(_repository(source), self._api.robots(namespace)):
+            if f"{namespace}+{one.short}" != keep:
+                self._discard(source, one)
 
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this token may see; one request per tag."""
@@ -182,31 +239,41 @@ class Quay(Registry):
         return listed
 
     def _read_robots(self, namespace: str, addresses: Collection[Address]) -> dict[Address, Spec]:
-        robots = self._api.robots(namespace)
-        there = [address for address in addresses if address.name in robots]
+        listed = self._api.robots(namespace)
+        robots = {address: robots_of(_repository(address), listed) for address in addresses}
+        there = [address for address in addresses if robots[address]]
         with_role = [
-            address for address in there if _split(address)[1] in names_in(robots[address.name], "repositories")
+            address
+            for address in there
+            if any(_split(address)[1] in names_in(one.entry, "repositories") for one in robots[address])
         ]
 
-        def role(address: Address) -> str | None:
-            return self._api.roles(namespace, _split(address)[1]).get(address.name)
+        def roles_at(address: Address) -> Mapping[str, str]:
+            return self._api.roles(namespace, _split(address)[1])
 
         asked = with_role or [*addresses][:1]  # one at least, so that a token without repo:admin is noticed in time
-        roles = dict(zip(asked, self.context.each(role, asked), strict=True))
-        return {address: self._robot(address, robots[address.name], roles.get(address)) for address in there}
+        roles = dict(zip(asked, self.context.each(roles_at, asked), strict=True))
+        return {address: self._robots(address, robots[address], roles.get(address, {})) for address in there}
 
-    def _robot(self, address: Address, robot: Document, role: str | None) -> Robot:
-        namespace, short = _split(address)
+    def _robots(self, address: Address, robots: Sequence[Standing], roles: Mapping[str, str]) -> Robot:
+        """All robots of a repository as one: as it is to be, or as the first is that is not so."""
+        namespace, name = _split(address)
+        wanted = Robot(owner=self.context.fleet, repository=f"{namespace}/{name}")
+        found = [self._robot(address, one, roles.get(f"{namespace}+{one.short}")) for one in robots]
+        return next((one for one in found if one != wanted), wanted)
+
+    def _robot(self, address: Address, robot: Standing, role: str | None) -> Robot:
+        namespace, name = _split(address)
         found = Robot(
-            owner=unmarked(robot.get("description"))[1],
-            repository=f"{namespace}/{short}",
+            owner=unmarked(robot.entry.get("description"))[1],
+            repository=f"{namespace}/{name}",
             role=role,
-            elsewhere=tuple(sorted(names_in(robot, "repositories") - {short})),
-            teams=tuple(sorted(names_in(robot, "teams"))),
+            elsewhere=tuple(sorted(names_in(robot.entry, "repositories") - {name})),
+            teams=tuple(sorted(names_in(robot.entry, "teams"))),
         )
         if found != Robot(repository=found.repository):
             return found
-        return found.model_copy(update={"owner": repository_of(self._listed[namespace].get(short, {})).owner})
+        return found.model_copy(update={"owner": repository_of(self._listed[namespace].get(name, {})).owner})
 
     def _make_repository(self, change: Change, after: Repository) -> None:
         namespace, name = _split(change.address)
@@ -239,36 +306,55 @@ class Quay(Registry):
             self._api.describe(namespace, name, before.description)
 
     def _make_robot(self, change: Change, after: Robot) -> None:
+        """Make the first robot, or all that stand what they are to be."""
         address = change.address
-        namespace, short = _split(address)
-        mark = marked("", after.owner or self.context.fleet)
-        made = self._api.create_robot(namespace, short, mark) if change.before is None else None
-        robot = made or self._api.robot(namespace, short) or self._api.create_robot(namespace, short, mark)
-        if robot is None:
-            raise Conflict(f"the robot {address.name} comes and goes in {self.host}: somebody else is at work on it")
-        if not made:
-            self._refuse_foreign(unmarked(robot.get("description"))[1], f"robot {address.name}")
-            self._take_rights_elsewhere(namespace, short)
-        self._api.grant(namespace, short, address.name, after.role or "write")
-        self._prove(address, self._token_of(robot, address))
+        namespace, name = _split(address)
+        owner = after.owner or self.context.fleet
+        if change.before is None:
+            made = self._api.create_robot(namespace, name, description(_repository(address), name, owner))
+            if made is not None:
+                self._arm(address, name, after, made)
+                return
+        listed = self._api.robots(namespace)
+        robots = robots_of(_repository(address), listed)
+        if not robots:
+            short = free_name(_repository(address), listed, names_of(name))
+            mark = description(_repository(address), short, owner)
+            self._arm(address, short, after, self._api.create_robot(namespace, short, mark))
+        for one in robots:
+            self._refuse_foreign(unmarked(one.entry.get("description"))[1], f"robot {namespace}+{one.short}")
+            self._take_rights_elsewhere(address, one)
+            self._arm(address, one.short, after, self._api.robot(namespace, one.short))
 
-    def _take_rights_elsewhere(self, namespace: str, short: str) -> None:
+    def _arm(self, address: Address, short: str, after: Robot, robot: Document | None) -> None:
+        """Give a robot its role, and prove it."""
+        namespace, name = _split(address)
         full = f"{namespace}+{short}"
-        robot = self._api.robots(namespace).get(full, {})
-        for repository in sorted(names_in(robot, "repositories") - {short}):
+        if robot is None:
+            raise Conflict(f"the robot {full} comes and goes in {self.host}: somebody else is at work on it")
+        self._api.grant(namespace, name, full, after.role or "write")
+        self._prove(address, Credentials(full, self._token_of(robot, full)))
+
+    def _take_rights_elsewhere(self, address: Address, robot: Standing) -> None:
+        namespace, name = _split(address)
+        full = f"{namespace}+{robot.short}"
+        for repository in sorted(names_in(robot.entry, "repositories") - {name}):
             self._api.revoke(namespace, repository, full)
-        for team in sorted(names_in(robot, "teams")):
+        for team in sorted(names_in(robot.entry, "teams")):
             self._api.leave_team(namespace, team, full)
 
-    def _forget_robot(self, namespace: str, short: str) -> None:
-        robot = self._api.robot(namespace, short)
-        if robot is None:
-            return
-        owner = unmarked(robot.get("description"))[1]
+    def _forget_robots(self, address: Address) -> None:
+        for one in robots_of(_repository(address), self._api.robots(_split(address)[0])):
+            self._discard(address, one)
+
+    def _discard(self, address: Address, robot: Standing) -> None:
+        """Delete a robot of ours; of one that somebody else made, what we gave it goes, and it stays."""
+        namespace, name = _split(address)
+        owner = unmarked(robot.entry.get("description"))[1]
         if owner == self.context.fleet:
-            self._api.delete_robot(namespace, short)
-        elif owner is None:  # somebody else made it: what we gave it goes, the robot stays
-            self._api.revoke(namespace, short, f"{namespace}+{short}")
+            self._api.delete_robot(namespace, robot.short)
+        elif owner is None:
+            self._api.revoke(namespace, name, f"{namespace}+{robot.short}")
 
     def _refuse_foreign(self, owner: str | None, what: str) -> None:
         if owner not in (None, self.context.fleet):
@@ -276,17 +362,15 @@ class Quay(Registry):
                 f"the {what} in {self.host} belongs to the fleet {owner}: take it out of that fleet's file first"
             )
 
-    def _token_of(self, robot: Document, address: Address) -> Secret:
+    def _token_of(self, robot: Document, full: str) -> Secret:
         token = robot.get("token")
         if not isinstance(token, Secret):
-            raise ProviderError(f"{self.host} does not show the token of the robot {address.name}")
+            raise ProviderError(f"{self.host} does not show the token of the robot {full}")
         return token
 
-    def _prove(self, address: Address, token: Secret) -> None:
-        namespace, short = _split(address)
-        prove(self._client, Credentials(address.name, token), f"{namespace}/{short}", self._neighbour(namespace, short))
-        with self._lock:
-            self._proved.add(address)
+    def _prove(self, address: Address, login: Credentials) -> None:
+        namespace, name = _split(address)
+        prove(self._client, login, f"{namespace}/{name}", self._neighbour(namespace, name))
 
     def _neighbour(self, namespace: str, short: str) -> Document | None:
         """Another repository of the namespace, a private one if there is one; None where ours is alone."""
@@ -308,3 +392,8 @@ def _split(address: Address) -> tuple[str, str]:
     """The namespace and the short name in an address's name."""
     namespace, _, name = address.name.partition("+" if address.kind == ROBOT else "/")
     return namespace, name
+
+
+def _repository(address: Address) -> str:
+    """The repository of an address, as `namespace/name`."""
+    return "/".join(_split(address))

@@ -6,37 +6,23 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from fleet.provider import Frozen, Owned, SecretSource, Settings, Url
+from fleet.provider import Frozen, Owned, OwnLogin, SecretSource, Settings, Url, no_keyless
 
 MARK = "managed by fleet "
 """Begins the last line of a description; the fleet's name follows."""
 
 _MARKED = re.compile(rf"{MARK}(\S+)")
 _SHORT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_LONGEST = 255
-
-Text = Annotated[str, StringConstraints(min_length=1)]
+_LONGEST = 253
+"""Characters, so that the names of robots that replace the first have room as well."""
 
 
 class TokenAuth(Frozen):
     """A token."""
 
     token: SecretSource = Field(description="Where the token is found.")
-
-
-class OwnLogin(Frozen):
-    """An operator's own login for pushing."""
-
-    username: Text = Field(description="The user name.")
-    password: SecretSource = Field(description="Where the password is found.")
-
-
-def _not_keyless(value: object) -> object:
-    if value == "keyless":
-        raise ValueError("fleet has no keyless push for Quay; leave push out and each image gets a robot of its own")
-    return value
 
 
 class QuaySettings(Settings):
@@ -50,9 +36,10 @@ class QuaySettings(Settings):
     )
     url: Url = Field(default="https://quay.io", description="Where Quay is served.")
     auth: TokenAuth = Field(description="An OAuth token of the organisation (repo:create, repo:admin, org:admin).")
-    push: Annotated[OwnLogin | None, BeforeValidator(_not_keyless)] = Field(
-        default=None, description="An own login that builds push with; absent: a robot for each image."
-    )
+    push: Annotated[
+        OwnLogin | None,
+        no_keyless("fleet has no keyless push for Quay; leave push out and each image gets a robot of its own"),
+    ] = Field(default=None, description="An own login that builds push with; absent: a robot for each image.")
 
 
 class Repository(Owned):

@@ -23,7 +23,7 @@ from fleet_acr import Acr as AcrProvider
 from fleet_acr.specs import AcrSettings
 from fleet_dockerhub import DockerHub, DockerHubSettings
 from tests.benchmarks.measure import FLEET, cost, row
-from tests.subjects_azure import AUTHORITY, server_context
+from tests.subjects.acr import AUTHORITY, server_context
 
 IMAGES = 500
 TAGS = 5_000

@@ -16,7 +16,7 @@ from fleet.sandbox.ecr import RunningEcr, serve_ecr
 from fleet_ecr import Ecr
 from fleet_ecr.specs import EcrSettings
 from tests.benchmarks.measure import FLEET, cost, row
-from tests.subjects_ecr import KEY, SECRET
+from tests.subjects.ecr import KEY, SECRET
 
 IMAGES = 500
 TAGS = 5_000

@@ -37,8 +37,10 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
     ("text", "words"),
     [
         (
-            FOLLOWING + "registries: {g: {type: acr, registry: example, rotate: 90d}}\n",
-            "12:48: rotation of credentials is not built yet",
+            FOLLOWING
+            + "code_hosts: {g: {type: github, auth: {token: {env: T}}}}\n"
+            + 'removed: [{address: "g:repository:example-org/old-image", then: archive}]\n',
+            "13:11: to archive what has left the file is not built yet",
         ),
     ],
 )

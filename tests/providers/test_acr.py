@@ -25,7 +25,7 @@ from fleet_acr import Acr
 from fleet_acr.specs import AcrSettings, actions_on, owner_in, token_name
 from tests.debian import programs
 from tests.images import Image, push
-from tests.subjects_azure import AUTHORITY, server_context
+from tests.subjects.acr import AUTHORITY, server_context
 
 CLIMATE = RegistryImage("climate", "climate-image")
 SOURCE = Address("acr", "token", "climate-image")

@@ -17,7 +17,7 @@ from fleet.sandbox.azure import AzureState, Client
 from fleet.sandbox.github import Sandbox, serve_github
 from fleet.sandbox.http import Fault, Loopback, Response
 from tests.little_fleet import LittleFleet
-from tests.subjects_azure import AUTHORITY, server_context
+from tests.subjects.acr import AUTHORITY, server_context
 
 SOURCE = "example-org/climate-image"
 TOKEN = "fleet-climate-image"

@@ -27,7 +27,7 @@ from fleet_ecr.policies import PUSH_ACTIONS, kept_by, lifecycle_policy, push_pol
 from fleet_ecr.specs import EcrSettings, IdentityProvider, Names, Repository, Role, User
 from tests.debian import programs
 from tests.images import Image, push
-from tests.subjects_ecr import KEY, SECRET, documented_policy, is_write, without
+from tests.subjects.ecr import KEY, SECRET, documented_policy, is_write, without
 
 CLIMATE = RegistryImage("climate", "climate-image", source="example-org/climate-image")
 OCEAN = RegistryImage("ocean", "ocean-image", source="example-org/ocean-image")

@@ -17,7 +17,7 @@ from fleet.sandbox.push import Registries
 from fleet.testing import CRASH_POINTS, FLEET, NAME
 from fleet.testing.killing import changing, forgetting, killed_at_every_write, making
 from fleet.testing.running import IMAGE, Rig, Scenario, rig_of
-from tests.subjects_ecr import EcrKeySubject, is_write
+from tests.subjects.ecr import EcrKeySubject, is_write
 
 HALVES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 

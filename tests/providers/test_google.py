@@ -45,7 +45,7 @@ from tests.google_cloud import (
     sandbox,
 )
 from tests.images import Image, push
-from tests.subjects_google import ISSUER, WRITER, GcrSubject, throttled
+from tests.subjects.google import ISSUER, WRITER, GcrSubject, throttled
 
 
 @pytest.fixture

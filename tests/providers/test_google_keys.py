@@ -21,8 +21,8 @@ from fleet_google.specs import account_id
 from tests.debian import programs
 from tests.google_cloud import CLIMATE, OTHER, PLACE, Sandbox, apply, assert_at, no_reveal, patiently, sandbox
 from tests.images import Image
-from tests.subjects import GitHubSubject
-from tests.subjects_google import WRITER, GarWithKeysSubject
+from tests.subjects.github import GitHubSubject
+from tests.subjects.google import WRITER, GarWithKeysSubject
 
 EMAIL = "fleet-climate-image@example-project.iam.gserviceaccount.com"
 

@@ -9,7 +9,7 @@ import pytest
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.model import Address, Change, Resource, Secret, SecretRef
 from fleet.oci import Denied
-from fleet.provider import Context, RegistryImage
+from fleet.provider import Context, Credentials, RegistryImage
 from fleet.reference import ImageReference
 from fleet.sandbox.http import Fault, Request, Response, Service
 from fleet.sandbox.quay import RunningQuay, serve_quay
@@ -51,6 +51,15 @@ def apply(quay: Quay, resources: Sequence[Resource]) -> None:
         if found.get(resource.address) != resource.spec:
             change = Change(resource.address, found.get(resource.address), resource.spec)
             quay.apply([change], no_reveal)
+
+
+def issued(quay: Quay, stored: str | None = None) -> Credentials:
+    """A login of the climate image's robot, proved as it is before a code host stores it."""
+    source = quay.home(CLIMATE).resources[1].address
+    made = quay.issue(source, stored)
+    quay.prove(source, made)
+    assert made.values["username"].expose() == made.key
+    return Credentials(made.key, made.values["password"])
 
 
 def forget(quay: Quay, resources: Sequence[Resource]) -> None:
@@ -104,12 +113,11 @@ def test_a_skopeo_with_the_issued_credential_pushes_here_and_nowhere_else(quay: 
     ours = provider(quay)
     for image in (CLIMATE, RegistryImage("other", "other-image")):
         apply(ours, ours.home(image).resources)
-    login = ours.home(CLIMATE).login
-    assert login is not None
+    login = issued(ours)
     source = Image().lay_out(tmp_path / "layout")
 
     def copy(name: str) -> int:
-        credentials = f"--dest-creds={login.username}:{ours.reveal(*login.secrets.values()).expose()}"
+        credentials = f"--dest-creds={login.username}:{login.password.expose()}"
         target = f"docker://{quay.registry_host}/example/{name}:1"
         options = ["--preserve-digests", "--dest-tls-verify=false"]
         return programs().skopeo("copy", *options, credentials, source, target).returncode
@@ -125,9 +133,8 @@ def test_a_token_is_read_back_and_never_made_anew(quay: RunningQuay) -> None:
     home = ours.home(CLIMATE)
     apply(ours, home.resources)
     held = quay.state.robots["example+climate-image"]["token"]
-    assert home.login is not None
     for again in (ours, provider(quay)):
-        assert again.reveal(*home.login.secrets.values()).expose() == held
+        assert issued(again).password.expose() == held
     assert quay.loopback.count("POST", ".*/regenerate") == 0
 
 
@@ -202,11 +209,10 @@ def test_a_deleted_robot_is_made_anew_with_another_token(quay: RunningQuay) -> N
     apply(ours, home.resources)
     old = quay.state.robots.pop("example+climate-image")["token"]
     quay.state.repositories["example/climate-image"]["permissions"].clear()
-    assert home.login is not None
     with pytest.raises(ProviderError, match=r"robot example\+climate-image is gone from .*; plan and apply"):
-        ours.reveal(*home.login.secrets.values())
+        issued(ours)
     apply(ours, home.resources)
-    assert ours.reveal(*home.login.secrets.values()).expose() not in ("", old)
+    assert issued(ours).password.expose() not in ("", old)
 
 
 def test_what_is_equal_but_for_the_mark_is_adopted_without_a_new_token(quay: RunningQuay) -> None:
@@ -274,9 +280,8 @@ def test_a_credential_that_reaches_a_neighbour_is_refused(quay: RunningQuay) -> 
     apply(ours, home.resources)
     seed_repository(quay, "a-public-one")
     seed_repository(quay, "hidden", is_public=False, permissions={"example+climate-image": "write"})
-    assert home.login is not None
     with pytest.raises(ProviderError, match="grants it pull and push on example/hidden; look at the teams"):
-        provider(quay).reveal(*home.login.secrets.values())
+        issued(provider(quay))
 
 
 def test_a_credential_is_proved_before_it_leaves(quay: RunningQuay) -> None:
@@ -284,9 +289,8 @@ def test_a_credential_is_proved_before_it_leaves(quay: RunningQuay) -> None:
     home = ours.home(CLIMATE)
     apply(ours, home.resources)
     quay.state.repositories["example/climate-image"]["permissions"] = {"example+climate-image": "read"}
-    assert home.login is not None
     with pytest.raises(Denied, match=r"does not let example\+climate-image push to example/climate-image"):
-        provider(quay).reveal(*home.login.secrets.values())
+        issued(provider(quay))
 
 
 def test_an_own_login_needs_no_robot_and_is_proved(quay: RunningQuay) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.hub.choosing import NoSuchChoice, chosen_image
 from fleet.sandbox.hub.pulling import PullFailed, pull
+from fleet.sandbox.hub.settings import Node
 from fleet.sandbox.registry import Registry
 from fleet.values import parse_values
 from tests.images import Image, push
@@ -95,6 +96,6 @@ def test_what_a_node_could_not_start_fails_in_its_words(
     registry: Loopback, image: str, platform: str, reason: str
 ) -> None:
     registries = {"registry.example": registry.url}
-    pull("registry.example/team/image:1", registries, "linux/amd64")
+    pull("registry.example/team/image:1", Node(registries=registries))
     with pytest.raises(PullFailed, match=reason):
-        pull(image, registries, platform)
+        pull(image, Node(registries=registries, platform=platform))

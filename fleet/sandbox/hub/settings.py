@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -36,15 +37,25 @@ class ConfiguratorService(Frozen):
     default_image: str
 
 
-class HubSettings(Frozen):
-    """One hub. `registries` says by host where a registry is reached that is not at its own name, as a URL.
+class Node(Frozen):
+    """What a hub's nodes are: their platform, and how they pull.
+
+    `registries` says by host where a registry is reached that is not at its own name, as a URL; `pulls`, by host, the
+    user name and password that they have there.
+    """
+
+    platform: str = "linux/amd64"
+    registries: Mapping[str, str] = Field(default_factory=dict)
+    pulls: Mapping[str, tuple[str, str]] = Field(default_factory=dict, repr=False)
+
+
+class HubSettings(Node):
+    """One hub.
 
     `port` 0 picks a free one. `users` exist from the start; `admins` too, and they may administer the hub.
     """
 
     image: ValuesFiles | ConfiguratorService = Field(discriminator="by")
-    registries: dict[str, str] = Field(default_factory=dict)
-    platform: str = "linux/amd64"
     port: int = 0
     users: tuple[str, ...] = ()
     admins: tuple[str, ...] = ("admin",)

@@ -47,7 +47,7 @@ class KubeSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc]
             else:
                 await self._configure(settings.image)
             self._told.put_nowait(f'Pulling image "{self.image}"')
-            await asyncio.to_thread(pull, self.image, settings.registries, settings.platform)
+            await asyncio.to_thread(pull, self.image, settings)
         except (FleetError, NoSuchChoice, PullFailed) as error:
             raise Refused(str(error)) from error
         self._told.put_nowait(f'Successfully pulled image "{self.image}"')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,18 +17,15 @@ from fleet.provider import Credentials, Login, Secret
 from fleet.sandbox.google import FLEETS_PERMISSIONS, GoogleCloud, Principal, State
 from fleet.sandbox.google.sts import EXCHANGE
 from fleet.sandbox.http import Request, Response
-from fleet.sandbox.token import new_key
 from fleet.testing import Subject
 from tests.images import Image, push
+from tests.subjects.common import NO_CODE_HOST, OF_CODE_HOSTS, OF_ISSUERS, OF_OWNED_THINGS, OF_STORED_LOGINS, Row, key
 
 ISSUER = "https://token.actions.githubusercontent.com"
 TOKEN = "canary-google-token"
 WRITER = "roles/artifactregistry.writer"
 LOCATION = "us-central1"
 REPOSITORIES = "artifactregistry.repositories"
-
-key = cache(new_key)
-"""One for all of a process, because every case starts a service."""
 
 
 def throttled(seconds: int = 7) -> Response:
@@ -271,3 +267,20 @@ class GcrSubject(GarSubject):
 
     def drift(self, image: str) -> None:
         self.grant(self.full(image), self.member(image), "roles/artifactregistry.repoAdmin")
+
+
+ROWS: Mapping[str, Row] = {
+    "gar": Row(GarSubject, {NO_CODE_HOST: OF_CODE_HOSTS, "builds push without a stored secret": OF_STORED_LOGINS}),
+    "gar with keys": Row(GarWithKeysSubject, {NO_CODE_HOST: OF_CODE_HOSTS}),
+    "gar with an own login": Row(
+        OwnLoginGarSubject, {NO_CODE_HOST: OF_CODE_HOSTS, "the login is the operator's": OF_ISSUERS}
+    ),
+    "gcr": Row(
+        GcrSubject,
+        {
+            NO_CODE_HOST: OF_CODE_HOSTS,
+            "builds push without a stored secret": OF_STORED_LOGINS,
+            "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
+        },
+    ),
+}

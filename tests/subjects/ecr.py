@@ -18,12 +18,13 @@ from fleet.testing import Subject
 from fleet_ecr.policies import push_policy, trust_policy
 from fleet_ecr.specs import EcrSettings, Names
 from tests.images import Image, push
+from tests.subjects.common import ISSUES_NOTHING, NO_CODE_HOST, OF_CODE_HOSTS, OF_ISSUERS, OF_LOGINS, Row
 
 KEY, SECRET = "AKIAOPERATOROPERATOR", "canary-operators-secret"
 OWN_KEY, OWN_SECRET = "AKIAOPERATORSOWNKEY0", "canary-own-secret"
 _OPEN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
 READS = re.compile(r"(Describe|Get|List|BatchGet|BatchCheck)")
-DOCS = Path(__file__).parents[1] / "docs/registries/ecr.md"
+DOCS = Path(__file__).parents[2] / "docs/registries/ecr.md"
 
 
 def documented_policy(account: str) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class OwnLoginEcrSubject(EcrSubject):
     credentials = frozenset()
     without: ClassVar[Mapping[str, str]] = {
         "neighbour": "an operator's own login may do more, and fleet says nothing",
-        "issuer": "fleet issues nothing where the operator has a login",
+        "issuer": ISSUES_NOTHING,
     }
 
     def __init__(self, folder: Path) -> None:
@@ -232,3 +233,19 @@ class OwnLoginEcrSubject(EcrSubject):
 def without_everything() -> Mapping[str, Any]:
     """A policy that allows to log in, and nothing else."""
     return {"Statement": [{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}]}
+
+
+ROWS: Mapping[str, Row] = {
+    "ecr": Row(
+        EcrSubject,
+        {
+            NO_CODE_HOST: OF_CODE_HOSTS,
+            "builds assume a role, and no secret is kept": sorted([*OF_LOGINS, *OF_ISSUERS]),
+        },
+    ),
+    "ecr with keys": Row(EcrKeySubject, {NO_CODE_HOST: OF_CODE_HOSTS}),
+    "ecr with an own login": Row(
+        OwnLoginEcrSubject,
+        {NO_CODE_HOST: OF_CODE_HOSTS, ISSUES_NOTHING: OF_ISSUERS},
+    ),
+}

@@ -1,0 +1,132 @@
+"""GitHub as the contract suite must be told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fleet.sandbox.github import Limits, State
+from fleet.sandbox.github.model_actions import Secret as StoredSecret
+from fleet.sandbox.github.objects import read_commit, walk
+from fleet.sandbox.github.pushes import commit_files
+from fleet.sandbox.github.service import GitHub
+from fleet.sandbox.http import Request, Response
+from fleet.sandbox.push import Registries
+from fleet.sandbox.registry import TOKEN_PATH
+from fleet.testing import FLEET, NAME, CodeHostSubject
+from tests.subjects.common import NO_REGISTRY, OF_ISSUERS, OF_REGISTRIES, Row
+from tests.subjects.oci import OciSubject
+
+
+class GitHubSubject(CodeHostSubject):
+    """A sandbox GitHub with one organisation and one repository, and a registry whose login is stored as a secret."""
+
+    type = "github"
+    environment: ClassVar[Mapping[str, str]] = {"ADAS_PASSWORD": "canary-adas-password"}
+    credentials = frozenset({"secret"})
+    reads_per_image = 2
+    throttled = Response.of_json({"message": "You exceeded a secondary rate limit."}, 429, {"retry-after": "7"})
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        state = State(folder / "github")
+        state.create_user("ada")
+        state.create_organization("example-org", admins=["ada"])
+        state.create_repository(self.repository, {path: data.decode() for path, data in self.content.items()})
+        self.token = state.create_token("ada")
+        (folder / "token").write_text(self.token)
+        self.known = state.tokens[self.token]
+        self.state = state
+        self.github = GitHub(state, replace(Limits(), content_per_minute=None, content_per_hour=None), Registries({}))
+        self.registry = OciSubject(folder)
+        self.service = self
+
+    def handle(self, request: Request) -> Response:
+        is_registry = request.path.startswith("/v2") or request.path == TOKEN_PATH
+        return (self.registry if is_registry else self.github).handle(request)
+
+    def writes(self, request: Request) -> bool:
+        return super().writes(request) and not (request.path == "/graphql" and b"mutation" not in request.body)
+
+    def close(self) -> None:
+        self.github.close()
+
+    @property
+    def repository(self) -> str:
+        return "example-org/infrastructure"
+
+    def entry(self, url: str) -> Mapping[str, Any]:
+        return {"base_url": url, "auth": {"token": {"file": "token"}}}
+
+    def document(self, url: str, images: Sequence[str]) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "name": FLEET,
+            "code_hosts": {NAME: {"type": self.type, **self.entry(url)}},
+            "registries": {"registry": {"type": "oci", **self.registry.entry(url)}},
+            "images": {name: {"registry": "registry", "repository": f"example-org/{name}"} for name in images},
+        }
+
+    def commit(self, files: Mapping[str, bytes]) -> None:
+        with self.state.lock:
+            commit_files(self.state, self.state.repository(self.repository), files, "By hand")
+
+    def history(self) -> list[Mapping[str, bytes]]:
+        found: list[Mapping[str, bytes]] = []
+        with self.state.lock:
+            oid = self.state.repository(self.repository).head
+            while oid:
+                commit = read_commit(self.state.store, oid)
+                found.insert(0, self._files(commit.tree))
+                oid = commit.parents[0] if commit.parents else None
+        return found
+
+    def _files(self, tree: str) -> Mapping[str, bytes]:
+        blobs = [(path, entry) for path, entry in walk(self.state.store, tree) if entry.kind == "blob"]
+        found = {path: self.state.store.read(entry.oid) for path, entry in blobs}
+        return {path: blob.data for path, blob in found.items() if blob is not None}
+
+    def snapshot(self) -> object:
+        with self.state.lock:
+            made = {
+                name: (
+                    held.description,
+                    held.visibility,
+                    held.topics,
+                    {secret: stored.value for secret, stored in held.secrets.items()},
+                    held.head is not None,
+                )
+                for name, held in self.state.repositories.items()
+            }
+            return str(sorted(made.items(), key=str)), self.history()
+
+    def occupy(self, image: str, owner: str | None) -> None:
+        made = self.state.create_repository(f"example-org/{image}", {"README.md": "made by hand"})
+        made.topics = (f"fleet-{owner}",) if owner else ()
+        now = self.state.clock.now()
+        made.secrets["DOCKER_PASSWORD"] = StoredSecret("DOCKER_PASSWORD", "stored-by-hand", now, now)
+
+    def drift(self, image: str) -> None:
+        made = self.state.repository(f"example-org/{image}")
+        made.description, made.visibility = "changed by hand", "private"
+
+    def expire(self) -> None:
+        self.state.tokens.pop(self.token, None)
+
+    def renew(self) -> None:
+        self.state.tokens[self.token] = self.known
+
+    @property
+    def rights(self) -> Mapping[str, Callable[[], None]]:
+        def without(right: str) -> Callable[[], None]:
+            kept = {name: level for name, level in self.known.rights.items() if name != right}
+            return lambda: self.state.tokens.update({self.token: replace(self.known, rights=kept)})
+
+        return {right: without(right) for right in ("administration", "secrets")}
+
+
+ROWS: Mapping[str, Row] = {
+    "github": Row(GitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
+}
