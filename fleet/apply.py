@@ -67,8 +67,8 @@ class Result:
 
 
 class Written(NamedTuple):
-    """What comes of writing a group: the provider's receipts, the credentials that were issued for it by source, and
-    the sources whose older credential is left for another step; and where the group is proposed, if it is."""
+    """What comes of writing a group: the provider's receipts, the credentials that were issued for it by source, the
+    sources whose older credential is left for another step, and where the group is proposed if it is not written."""
 
     receipts: Receipts
     stored: Mapping[Address, str]
@@ -330,7 +330,8 @@ class _Run:
         if error is None:
             written = future.result()
             status = Status.PROPOSED if written.proposed_in else Status.DONE
-            self._finish(Result(group, status, written.proposed_in, written.receipts, written.stored, written.retiring))
+            kept = (written.receipts, written.stored, written.retiring)
+            self._finish(Result(group, status, written.proposed_in, *kept))
         elif isinstance(error, OutOfBudget | Locked):
             self._stop(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))

@@ -16,11 +16,11 @@ from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal, Stale
 from fleet.hub_targets import find_settings
 from fleet.images import Homes, find_homes, read_homes
-from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.model import Address, Change, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told, Track
 from fleet.policy import departures, hold_of, refusals
-from fleet.preflight import preflight
+from fleet.preflight import notices, preflight
 from fleet.proposals import (
     Delivered,
     Scene,
@@ -70,18 +70,14 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     made = _Making(loaded, workshop, question)
     homes, wrong = made.homes()
     _refuse(wrong)
-    read, unread = hub_files(fleet, question)
     workshop.blobs.update(homes.blobs)
-    settings = find_settings(loaded, workshop, question.selection, question.refresh)
-    _refuse(settings.wrong)
-    unread += settings.unread
-    surveyed = settings.added_to(survey(read, workshop.files))
+    surveyed, unread = _survey(loaded, workshop, question)
     things, not_read = made.of_resources(list(homes.wanted(fleet)))
     tracks = made.follow(homes, things)
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
-    rotated = made.rotations(homes, [*things.changes, *tracks.builds])
     sites = made.of_sites(surveyed, wants, tracks)
+    rotated = made.rotations(homes, [*things.changes, *tracks.builds])
     changes, moves = [*things.changes, *tracks.builds, *rotated.changes], sites.changes
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
@@ -108,11 +104,20 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
                 *sites.notes,
                 *announced(workshop, [*changes, *moves]),
                 *homes.notes({change.address for change in changes}),
+                *notices([change for change in things.changes if change.after is not None], workshop, workshop.pace),
                 *_warnings(workshop, surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),
         ),
     )
+
+
+def _survey(loaded: Loaded, workshop: Workshop, question: Question) -> tuple[Survey, list[Address]]:
+    """What hubs say now, in files and in services, and what was not read of it."""
+    read, unread = hub_files(loaded.fleet, question)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    _refuse(settings.wrong)
+    return settings.added_to(survey(read, workshop.files)), [*unread, *settings.unread]
 
 
 def check_policy(plan: Plan, loaded: Loaded) -> None:
@@ -201,7 +206,8 @@ class _Making:
         changes, disputes = differences(seen, world, groups)
         self._refuse_all(disputes)
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
-        still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
+        left = {address: world[address] for address in gone if address in world}
+        still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
         changes += departures(still_ours, (), fleet, self._group)
         return without_waiting_files(self.workshop, changes), unread
 
@@ -222,6 +228,7 @@ class _Making:
             one
             for one in holdings(self.loaded, homes)
             if self._is_selected(Subject(one.secret.address, images=(one.image,)), labels)
+            and self.workshop.without.isdisjoint((one.secret.address.provider, one.source.provider))
         ]
         return rotations(held, changes, self.workshop, by_rule(self.loaded), datetime.now(UTC))
 
@@ -387,7 +394,3 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 def _subject(item: Wanted) -> Subject:
     return Subject(item.resource.address, images=(item.image,))
-
-
-def _is_owned_by(spec: Spec | None, fleet: str) -> bool:
-    return isinstance(spec, Owned) and spec.owner == fleet

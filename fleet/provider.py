@@ -245,6 +245,10 @@ class Provider(ABC):
         """
         return {}
 
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """What a person should know before these changes are made, looked up without a write; once for each plan."""
+        return ()
+
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | Proposed | None:
         """Carry out one group, all or nothing, from whatever state the world is in; or propose it, and say where."""
         raise LookupError(f"{type(self).__name__} has no kinds to apply")
@@ -493,7 +497,8 @@ class SourceRepository:
 
     `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
-    by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
+    by path; `secrets` says by name where each value is revealed, `variables` by name what builds may read; both lie in
+    `environment` where it names one, open to builds of `branch` only. `needs` is what must exist first.
     """
 
     repository: str
@@ -505,6 +510,8 @@ class SourceRepository:
     managed: Mapping[str, str]
     secrets: Mapping[str, SecretRef]
     needs: tuple[Address, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
     replace_secrets: bool = False
     overwrite_edits: bool = False
 

@@ -81,8 +81,8 @@ class State(Frozen):
 def fold(state: State, entries: Iterable[Entry]) -> State:
     """The state after these entries of the journal."""
     things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
-    stored, proposed = dict(state.stored), dict(state.proposed)
-    retiring = dict.fromkeys(state.retiring)
+    stored, retiring = dict(state.stored), dict.fromkeys(state.retiring)
+    proposed = dict(state.proposed)
     for entry in entries:
         match entry:
             case RunBegan():
@@ -102,7 +102,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 proposed.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
-                    _clear(step, stored, retiring)
+                    _forget_credential(stored, retiring, step)
                 stored.update(entry.stored)
                 retiring.update(dict.fromkeys(entry.retiring))
             case GroupFailed():
@@ -115,17 +115,13 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
     return state.model_copy(update={**found, "runs": tuple(runs)})
 
 
-def _clear(step: Step, stored: dict[str, str], retiring: dict[str, None]) -> None:
-    """Drop what is known of the credentials of what has left, and of those that were revoked."""
+def _forget_credential(stored: dict[str, str], retiring: dict[str, None], step: Step) -> None:
+    """Of an identity that is gone nothing is known any more, and what was to be revoked of it need not be."""
     if step.after is None:
         stored.pop(step.address, None)
         retiring.pop(step.address, None)
     if step.address.startswith(RETIREMENTS):
         retiring.pop(step.address.removeprefix(RETIREMENTS), None)
-
-
-def _ended(run: Run, entry: RunEnded) -> Run:
-    return run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run
 
 
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:

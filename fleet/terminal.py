@@ -45,8 +45,8 @@ def line(*spans: str | Span) -> Line:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 hub`, `2 hubs`, `2 repositories`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    """`1 hub`, `2 hubs`, `2 repositories`, `2 days`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
 
 

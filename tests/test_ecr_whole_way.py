@@ -15,6 +15,7 @@ from fleet.errors import ExitCode
 from fleet.sandbox.ecr import RunningEcr, serve_ecr
 from fleet.sandbox.github import Sandbox, serve_github
 from tests.little_fleet import LittleFleet
+from tests.rotations import Rotating
 from tests.subjects.ecr import KEY, SECRET, documented_policy
 
 SOURCE = "example-org/climate-image"
@@ -126,3 +127,15 @@ def test_from_a_key_to_keyless_the_user_goes_with_its_keys(whole: Whole, capsys:
     whole.assert_built()
     assert whole.keys == {}
     assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr()
+
+
+def test_an_access_key_is_replaced_while_a_build_pushes(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole.wants("key")
+    rotating = Rotating(
+        whole.github,
+        whole.ecr.loopback,
+        shows=lambda: f"Credential={whole.secrets[HALVES[0]]}/",
+        live=lambda: set(whole.keys),
+        stored=lambda: whole.secrets[HALVES[0]],
+    )
+    rotating.goes_well_during_a_build(monkeypatch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from fleet.sandbox.github import Sandbox as GitHubSandbox
 from fleet.sandbox.github import serve_github
 from tests.google_cloud import Sandbox, sandbox
 from tests.little_fleet import LittleFleet
+from tests.rotations import Rotating
 from tests.subjects.google import ISSUER
 
 SOURCE = "example-org/climate-image"
@@ -117,3 +120,20 @@ def test_a_build_logs_in_with_a_key_and_pushes(clouds: Clouds) -> None:
     assert clouds.head[:12] in clouds.tags
     assert clouds.secrets == ["DOCKER_PASSWORD"]
     assert len(clouds.google.state.keys) == 1
+
+
+def test_a_key_is_replaced_while_a_build_pushes(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
+    clouds.document["registries"]["gar"]["push"] = "key"
+    clouds.save()
+
+    def secret() -> str:
+        return clouds.github.state.repository(SOURCE).secrets["DOCKER_PASSWORD"].value
+
+    rotating = Rotating(
+        clouds.github,
+        clouds.google.loopback,
+        shows=secret,
+        live=lambda: {str(key).rpartition("/")[2] for key in clouds.google.state.keys},
+        stored=lambda: str(json.loads(base64.b64decode(secret()))["private_key_id"]),
+    )
+    rotating.goes_well_during_a_build(monkeypatch)

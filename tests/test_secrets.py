@@ -191,7 +191,7 @@ def test_no_secret_in_a_traceback_that_shows_local_variables(vault: Vault, fault
     broken.path, broken.seen = path, 0
     vault.quay.loopback.faults.append(broken)
     logins = [home.login for home in find_homes(loaded, workshop)[0].homes.values() if home.login]
-    vault.assert_clean(*(tracebacks(partial(workshop.reveal, *login.secrets.values())) for login in logins))
+    vault.assert_clean(*(tracebacks(partial(list, map(workshop.reveal, login.secrets.values()))) for login in logins))
 
 
 @pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r:>20}".format, "%s".__mod__], ids=range(5))

@@ -25,6 +25,7 @@ from fleet.sandbox.registry import Registry
 from fleet.testing.crash import CRASH_POINTS
 from tests.github_judge import Judge
 from tests.little_fleet import LittleFleet
+from tests.rotations import Rotating
 
 SOURCE = "example-org/climate-image"
 TEMPLATE = "example-org/image-template"
@@ -321,6 +322,22 @@ def test_killed_at_a_write_and_run_again_the_end_is_the_same(
     record_property(CRASH_POINTS, int(process.returncode == -signal.SIGKILL))
 
 
+def test_robots_take_turns_while_a_build_pushes(whole: WholeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def secret(name: str) -> str:
+        return whole.github.state.repository(SOURCE).secrets[name].value
+
+    robots = whole.quay.state.robots
+    rotating = Rotating(
+        whole.github,
+        whole.quay.loopback,
+        shows=lambda: secret("QUAY_PASSWORD"),
+        live=lambda: set(robots),
+        stored=lambda: secret("QUAY_USERNAME"),
+    )
+    rotating.goes_well_during_a_build(monkeypatch)
+    assert list(robots) == ["example+climate-image-a"]
+
+
 def as_reviewed(whole: WholeFleet) -> list[str]:
     """Plan as a pull request does; the options that apply just that."""
     assert main(["plan", "-out=p.fleet"]) == ExitCode.OK
@@ -407,3 +424,25 @@ def test_a_managed_file_edited_by_hand_is_drift_with_its_author(
     out = capsys.readouterr().out
     assert "The world changed" in out
     assert ".github/workflows/test.yaml was last changed by " in out
+
+
+def test_a_secret_moves_into_an_environment_and_goes_with_its_image(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    before = whole.head
+    whole.document["images"]["climate"]["secrets"] = {"environment": "registry"}
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    source = whole.github.state.repository(SOURCE)
+    held = source.environments["registry"]
+    assert (list(source.secrets), list(held.secrets)) == ([], ["QUAY_USERNAME", "QUAY_PASSWORD"])
+    assert whole.head != before
+    assert whole.head[:12] in whole.tags
+    assert whole.head[:12] in whole.little.at_head("three.yaml")
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+    del whole.document["images"]["climate"], whole.document["hubs"]["three"], whole.document["templates"]
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert (source.topics, held.secrets) == ((), {})
+    assert list(held.branches.values()) == [("branch", "main")]

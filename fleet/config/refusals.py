@@ -44,5 +44,5 @@ def _removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
 
 def _sources(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for name, image in fleet.images.items():
-        if isinstance(image, BuiltImage) and image.secrets is not None:
-            yield ("images", name, "secrets"), "a secret outside of the source repository is"
+        if isinstance(image, BuiltImage) and image.secrets is not None and image.secrets.organization:
+            yield ("images", name, "secrets", "organization"), "an organisation's secret is"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fleet.provider import (
@@ -23,7 +23,6 @@ from fleet.provider import (
     Remark,
     Resource,
     Reveal,
-    SecretRef,
     Settings,
     SourceRepository,
     Spec,
@@ -38,27 +37,33 @@ from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch, running_builds
 from fleet_github.client import Client
 from fleet_github.comments import find_remark, put_check, put_comment
+from fleet_github.environments import make_environment, set_variable
 from fleet_github.files import read_files, write_commit
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
-from fleet_github.preflight import preflight
+from fleet_github.preflight import notices, preflight
 from fleet_github.proposing import find_proposal, list_commits, managed_proposals, propose, propose_managed
 from fleet_github.reading import read_world
 from fleet_github.refs import read_branch, repository_at, swap_branch
 from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
+    ENVIRONMENT,
     FILES,
     REPOSITORY,
-    SECRET,
+    SECRETS,
+    VARIABLES,
     ActionsSecret,
+    ActionsVariable,
+    Environment,
     First,
     ManagedFiles,
+    Place,
     Repository,
     check_repository_name,
-    split_secret,
 )
+from fleet_github.wanting import Within
 
 
 class GitHub(CodeHost):
@@ -66,7 +71,9 @@ class GitHub(CodeHost):
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {
         REPOSITORY: Repository,
-        SECRET: ActionsSecret,
+        **dict.fromkeys(SECRETS, ActionsSecret),
+        **dict.fromkeys(VARIABLES, ActionsVariable),
+        ENVIRONMENT: Environment,
         FILES: ManagedFiles,
     }
     settings: ClassVar[type[Settings]] = GitHubSettings
@@ -113,7 +120,8 @@ class GitHub(CodeHost):
         return repository_at(self._client, url)
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
-        """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""
+        """The repository, what its builds are given, and its managed files last; raises ValueError for a name GitHub
+        won't take."""
         check_repository_name(source.repository)
         repository = Address(self.name, REPOSITORY, source.repository)
         wanted = Repository(
@@ -122,35 +130,41 @@ class GitHub(CodeHost):
             visibility=source.visibility,
             first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
         )
-        secrets = [
-            Resource(
-                Address(self.name, SECRET, f"{source.repository}/{name}"),
-                ActionsSecret(source=ref, also=also, replace=source.replace_secrets),
-                (repository,),
-                stores=ref.source,
-            )
-            for name, ref, also in _by_credential(source.secrets)
-        ]
+        within = Within(self.name, source)
+        environment = within.environment(repository)
+        holder = environment.address if environment else repository
+        kept = [*within.secrets(holder), *within.variables(holder)]
         files = Resource(
             Address(self.name, FILES, source.repository),
             ManagedFiles(files=dict(source.managed), overwrite=source.overwrite_edits),
-            (repository, *(secret.address for secret in secrets)),
+            (repository, *(resource.address for resource in kept)),
         )
-        return Resource(repository, wanted, source.needs), *secrets, *([files] if source.managed else [])
+        made = [Resource(repository, wanted, source.needs), *([environment] if environment else [])]
+        return *made, *kept, *([files] if source.managed else [])
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
         if isinstance(change.after, ActionsSecret):
             return 3 + 3 * len(change.after.also)
-        return {REPOSITORY: 7, FILES: 8 if self._proposes else 3}.get(change.address.kind, 1) if change.after else 2
+        return (
+            {REPOSITORY: 7, FILES: 8 if self._proposes else 3, ENVIRONMENT: 4, **dict.fromkeys(VARIABLES, 2)}.get(
+                change.address.kind, 1
+            )
+            if change.after
+            else 2
+        )
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
-        """One query for 25 repositories with their files, and one request for each repository with secrets."""
+        """One query for 25 repositories with their files, and one request for each list of secrets or variables."""
         return read_world(self._client, self.context, self._listing, addresses)
 
     def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
         """What GitHub is sure to refuse: a few requests for each owner, and some for repositories that change."""
         return preflight(self._client, self.context, changes, commits=not self._proposes)
+
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """What would make builds wait."""
+        return notices(self._client, self.context, changes)
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | Proposed | None:
         """Make each thing what it is to be; the receipts are what reading it again needs."""
@@ -162,7 +176,13 @@ class GitHub(CodeHost):
                 case Repository() as wanted:
                     make_repository(self._client, self.context, change.address.name, wanted)
                 case ActionsSecret() as wanted:
-                    receipts[change.address] = store_credential(self._client, change.address.name, wanted, reveal)
+                    place = Place.of(change.address)
+                    receipts[change.address] = store_credential(self._client, place, wanted, reveal)
+                case Environment() as wanted:
+                    place = Place.of(change.address)
+                    make_environment(self._client, place.repository, place.name, wanted)
+                case ActionsVariable() as wanted:
+                    set_variable(self._client, Place.of(change.address), wanted.value)
                 case ManagedFiles() as wanted:
                     receipts[change.address] = write_managed(self._client, self.context, change.address.name, wanted)
                 case _:
@@ -170,12 +190,12 @@ class GitHub(CodeHost):
         return receipts
 
     def _forget(self, change: Change) -> None:
-        """Take our topic off a repository, or our secret out of it; files and all else stay as they are."""
+        """Take our topic off a repository, or our secret out of where it lies; all else stays as it is."""
         address = change.address
-        if address.kind == SECRET:
-            repository, name = split_secret(address.name)
-            for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), name):
-                self._client.rest("DELETE", f"/repos/{repository}/actions/secrets/{secret}", None, 404)
+        if address.kind in SECRETS:
+            place = Place.of(address)
+            for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), place.name):
+                self._client.rest("DELETE", f"{place.vault}/secrets/{secret}", None, 404)
         elif address.kind == REPOSITORY:
             found = self._client.rest("GET", f"/repos/{address.name}", None, 404)
             topics = found.document.get("topics") or [] if found.status == 200 else []
@@ -222,10 +242,3 @@ class GitHub(CodeHost):
     def running(self, repository: str, workflow: str) -> Mapping[str, str]:
         """The runs that have not ended, of the newest hundred: one request."""
         return running_builds(self._client, repository, workflow)
-
-
-def _by_credential(secrets: Mapping[str, SecretRef]) -> Iterator[tuple[str, SecretRef, dict[str, SecretRef]]]:
-    """For each credential the first secret that holds a part of it, and the others."""
-    for source in dict.fromkeys(ref.source for ref in secrets.values()):
-        (name, ref), *others = [(name, ref) for name, ref in secrets.items() if ref.source == source]
-        yield name, ref, dict(others)

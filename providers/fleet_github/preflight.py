@@ -15,10 +15,10 @@ from fleet_github.batches import Document, Question, ask
 from fleet_github.branch_rules import FIELDS as RULES
 from fleet_github.branch_rules import rules_against
 from fleet_github.client import Client
+from fleet_github.environments import waiting_in
 from fleet_github.files import MAY_PUSH
 from fleet_github.owners import Owner, against_owner
-from fleet_github.reading import repository_of
-from fleet_github.specs import ManagedFiles, Repository
+from fleet_github.specs import WITHIN_ENVIRONMENT, ManagedFiles, Place, Repository, repository_of
 
 Found = tuple[Change, Objection]
 
@@ -67,6 +67,19 @@ def preflight(
     for change, objection in asked.all():
         objections.setdefault(change.address, objection)
     return objections
+
+
+def notices(client: Client, context: Context, changes: Collection[Change]) -> list[str]:
+    """What would make builds wait: one request for each environment that builds of these changes run in."""
+    concerned = (address for change in changes for address in (change.address, *change.needs))
+    places = [Place.of(address) for address in concerned if address.kind in WITHIN_ENVIRONMENT]
+    environments = list(dict.fromkeys((place.repository, place.environment) for place in places))
+    found = context.each(lambda where: waiting_in(client, *where), environments)
+    return [
+        f"builds of {repository} wait for {' and '.join(reasons)}, which their environment {name} asks for"
+        for (repository, name), reasons in zip(environments, found, strict=True)
+        if reasons
+    ]
 
 
 class _Preflight:

@@ -40,23 +40,13 @@ from fleet.provider import (
     Spec,
     host_of,
 )
+from fleet_quay.accounts import PASSWORD, USERNAME, Robots, belongs_to
 from fleet_quay.api import Api, Document
 from fleet_quay.proof import prove
-from fleet_quay.robots import (
-    Standing,
-    created,
-    credentials,
-    description,
-    free_name,
-    names_of,
-    robots_of,
-    turns_of,
-)
-from fleet_quay.specs import QuaySettings, Repository, Robot, check_name, marked, names_in, repository_of, unmarked
+from fleet_quay.specs import QuaySettings, Repository, Robot, check_name, marked, repository_of, unmarked
 
 REPOSITORY = "repository"
 ROBOT = "robot"
-USERNAME, PASSWORD = "username", "password"  # the fields of a login
 USER_SECRET, SECRET = "QUAY_USERNAME", "QUAY_PASSWORD"  # what repo2docker-action calls them
 
 _WRITES = frozenset({"write", "admin"})
@@ -79,6 +69,7 @@ class Quay(Registry, Issuer):
         self._settings = settings
         self._http = context.http()
         self._api = Api(self._url, self._http, lambda: self._token)
+        self._robots = Robots(self._api, self.host, context.fleet, self._prove)
         self._lock = threading.Lock()
         self._listed: dict[str, dict[str, Document]] = {}
         if self._url != _QUAY_IO:
@@ -135,8 +126,11 @@ class Quay(Registry, Issuer):
                 name = _split(address)[1]
                 if address.kind == REPOSITORY and name in listed:
                     found[address] = repository_of(listed[name])
-            if any(address.kind == ROBOT for address in wanted):
-                found |= self._read_robots(namespace, [address for address in wanted if address.kind == ROBOT])
+            robots = {_repository(address): address for address in wanted if address.kind == ROBOT}
+            if robots:
+                owners = {full: repository_of(listed.get(full.partition("/")[2], {})).owner for full in robots}
+                there = self._robots.read(namespace, owners, self.context.each)
+                found |= {robots[repository]: robot for repository, robot in there.items()}
         return found
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
@@ -147,11 +141,11 @@ class Quay(Registry, Issuer):
                 case "repository", None:
                     self._forget_repository(namespace, name)
                 case "robot", None:
-                    self._forget_robots(change.address)
+                    self._robots.keep_only(_repository(change.address), None)
                 case "repository", Repository() as after:
                     self._make_repository(change, after)
                 case "robot", Robot() as after:
-                    self._make_robot(change, after)
+                    self._robots.make(_repository(change.address), after, is_new=change.before is None)
                 case _:
                     raise LookupError(f"Quay has no {change.address.kind}")
 
@@ -170,49 +164,20 @@ class Quay(Registry, Issuer):
 
     def standing(self, sources: Collection[Address]) -> Mapping[Address, Sequence[Credential]]:
         """The robots of many repositories: one listing for each namespace."""
-        listed = {namespace: self._api.robots(namespace) for namespace in {_split(source)[0] for source in sources}}
-        return {source: credentials(_repository(source), listed[_split(source)[0]]) for source in sources}
+        found = self._robots.standing([_repository(source) for source in sources])
+        return {source: found[_repository(source)] for source in sources}
 
     def issue(self, source: Address, stored: str | None) -> Issued:
-        """The token of a robot that was made after the stored one, or of none known; else of one that is made now."""
-        namespace, name = _split(source)
-        listed = dict(self._api.robots(namespace))
-        robots = robots_of(_repository(source), listed)
-        if not robots:
-            raise ProviderError(f"the robot {source.name} is gone from {self.host}; plan and apply to make it anew")
-        kept = next((one for one in robots if f"{namespace}+{one.short}" == stored), None)
-        spare = [one for one in robots if one is not kept]
-        is_usable = bool(spare) and (kept is None or created(spare[-1].entry) > created(kept.entry))
-        for one in spare[: len(spare) - is_usable]:
-            if kept is not None or len(robots) > 2:
-                self._discard(source, one)
-                del listed[f"{namespace}+{one.short}"]
-        if is_usable:
-            short, made = spare[-1].short, self._api.robot(namespace, spare[-1].short)
-            has_role = name in names_in(spare[-1].entry, "repositories")
-        else:
-            turns = [turn for turn in turns_of(name) if kept is None or turn != kept.short]
-            short, has_role = free_name(_repository(source), listed, turns), False
-            made = self._api.create_robot(namespace, short, description(_repository(source), short, self.context.fleet))
-        if made is None:
-            raise Conflict(
-                f"the robot {namespace}+{short} comes and goes in {self.host}: somebody else is at work on it"
-            )
-        full = f"{namespace}+{short}"
-        if not has_role:  # one that may do something else than push is for the proof to refuse
-            self._api.grant(namespace, name, full, "write")
-        return Issued(full, {USERNAME: Secret(full), PASSWORD: self._token_of(made, full)})
+        """The token of a robot that was made after the stored one, or of one that is made now."""
+        return self._robots.issue(_repository(source), stored)
 
     def prove(self, source: Address, issued: Issued) -> None:
         """Begin and cancel an upload as a robot, and ask what it may do to a neighbour."""
-        self._prove(source, Credentials(issued.key, issued.values[PASSWORD]))
+        self._prove(_repository(source), Credentials(issued.key, issued.values[PASSWORD]))
 
     def revoke(self, source: Address, keep: str) -> None:
         """Delete all robots of a repository but one; of one that somebody else made its role goes, and it stays."""
-        namespace = _split(source)[0]
-        for one in robots_of(_repository(source), self._api.robots(namespace)):
-            if f"{namespace}+{one.short}" != keep:
-                self._discard(source, one)
+        self._robots.keep_only(_repository(source), keep)
 
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this token may see; one request per tag."""
@@ -238,43 +203,6 @@ class Quay(Registry, Issuer):
             self._listed[namespace] = listed
         return listed
 
-    def _read_robots(self, namespace: str, addresses: Collection[Address]) -> dict[Address, Spec]:
-        listed = self._api.robots(namespace)
-        robots = {address: robots_of(_repository(address), listed) for address in addresses}
-        there = [address for address in addresses if robots[address]]
-        with_role = [
-            address
-            for address in there
-            if any(_split(address)[1] in names_in(one.entry, "repositories") for one in robots[address])
-        ]
-
-        def roles_at(address: Address) -> Mapping[str, str]:
-            return self._api.roles(namespace, _split(address)[1])
-
-        asked = with_role or [*addresses][:1]  # one at least, so that a token without repo:admin is noticed in time
-        roles = dict(zip(asked, self.context.each(roles_at, asked), strict=True))
-        return {address: self._robots(address, robots[address], roles.get(address, {})) for address in there}
-
-    def _robots(self, address: Address, robots: Sequence[Standing], roles: Mapping[str, str]) -> Robot:
-        """All robots of a repository as one: as it is to be, or as the first is that is not so."""
-        namespace, name = _split(address)
-        wanted = Robot(owner=self.context.fleet, repository=f"{namespace}/{name}")
-        found = [self._robot(address, one, roles.get(f"{namespace}+{one.short}")) for one in robots]
-        return next((one for one in found if one != wanted), wanted)
-
-    def _robot(self, address: Address, robot: Standing, role: str | None) -> Robot:
-        namespace, name = _split(address)
-        found = Robot(
-            owner=unmarked(robot.entry.get("description"))[1],
-            repository=f"{namespace}/{name}",
-            role=role,
-            elsewhere=tuple(sorted(names_in(robot.entry, "repositories") - {name})),
-            teams=tuple(sorted(names_in(robot.entry, "teams"))),
-        )
-        if found != Robot(repository=found.repository):
-            return found
-        return found.model_copy(update={"owner": repository_of(self._listed[namespace].get(name, {})).owner})
-
     def _make_repository(self, change: Change, after: Repository) -> None:
         namespace, name = _split(change.address)
         description = marked(after.description, after.owner) if after.owner else after.description
@@ -291,7 +219,8 @@ class Quay(Registry, Issuer):
                 "can push there; set its state to Normal in its settings"
             )
         before = repository_of(standing)
-        self._refuse_foreign(before.owner, f"repository {namespace}/{name}")
+        if before.owner not in (None, self.context.fleet):
+            raise ProviderError(belongs_to(before.owner, f"repository {namespace}/{name} in {self.host}"))
         if before.visibility != after.visibility:
             self._api.set_visibility(namespace, name, after.visibility)
         if before.model_copy(update={"visibility": after.visibility}) != after:
@@ -305,72 +234,9 @@ class Quay(Registry, Issuer):
         if before.owner == self.context.fleet:
             self._api.describe(namespace, name, before.description)
 
-    def _make_robot(self, change: Change, after: Robot) -> None:
-        """Make the first robot, or all that stand what they are to be."""
-        address = change.address
-        namespace, name = _split(address)
-        owner = after.owner or self.context.fleet
-        if change.before is None:
-            made = self._api.create_robot(namespace, name, description(_repository(address), name, owner))
-            if made is not None:
-                self._arm(address, name, after, made)
-                return
-        listed = self._api.robots(namespace)
-        robots = robots_of(_repository(address), listed)
-        if not robots:
-            short = free_name(_repository(address), listed, names_of(name))
-            mark = description(_repository(address), short, owner)
-            self._arm(address, short, after, self._api.create_robot(namespace, short, mark))
-        for one in robots:
-            self._refuse_foreign(unmarked(one.entry.get("description"))[1], f"robot {namespace}+{one.short}")
-            self._take_rights_elsewhere(address, one)
-            self._arm(address, one.short, after, self._api.robot(namespace, one.short))
-
-    def _arm(self, address: Address, short: str, after: Robot, robot: Document | None) -> None:
-        """Give a robot its role, and prove it."""
-        namespace, name = _split(address)
-        full = f"{namespace}+{short}"
-        if robot is None:
-            raise Conflict(f"the robot {full} comes and goes in {self.host}: somebody else is at work on it")
-        self._api.grant(namespace, name, full, after.role or "write")
-        self._prove(address, Credentials(full, self._token_of(robot, full)))
-
-    def _take_rights_elsewhere(self, address: Address, robot: Standing) -> None:
-        namespace, name = _split(address)
-        full = f"{namespace}+{robot.short}"
-        for repository in sorted(names_in(robot.entry, "repositories") - {name}):
-            self._api.revoke(namespace, repository, full)
-        for team in sorted(names_in(robot.entry, "teams")):
-            self._api.leave_team(namespace, team, full)
-
-    def _forget_robots(self, address: Address) -> None:
-        for one in robots_of(_repository(address), self._api.robots(_split(address)[0])):
-            self._discard(address, one)
-
-    def _discard(self, address: Address, robot: Standing) -> None:
-        """Delete a robot of ours; of one that somebody else made, what we gave it goes, and it stays."""
-        namespace, name = _split(address)
-        owner = unmarked(robot.entry.get("description"))[1]
-        if owner == self.context.fleet:
-            self._api.delete_robot(namespace, robot.short)
-        elif owner is None:
-            self._api.revoke(namespace, name, f"{namespace}+{robot.short}")
-
-    def _refuse_foreign(self, owner: str | None, what: str) -> None:
-        if owner not in (None, self.context.fleet):
-            raise ProviderError(
-                f"the {what} in {self.host} belongs to the fleet {owner}: take it out of that fleet's file first"
-            )
-
-    def _token_of(self, robot: Document, full: str) -> Secret:
-        token = robot.get("token")
-        if not isinstance(token, Secret):
-            raise ProviderError(f"{self.host} does not show the token of the robot {full}")
-        return token
-
-    def _prove(self, address: Address, login: Credentials) -> None:
-        namespace, name = _split(address)
-        prove(self._client, login, f"{namespace}/{name}", self._neighbour(namespace, name))
+    def _prove(self, repository: str, login: Credentials) -> None:
+        namespace, _, name = repository.partition("/")
+        prove(self._client, login, repository, self._neighbour(namespace, name))
 
     def _neighbour(self, namespace: str, short: str) -> Document | None:
         """Another repository of the namespace, a private one if there is one; None where ours is alone."""

@@ -17,6 +17,7 @@ from fleet.sandbox.azure import AzureState, Client
 from fleet.sandbox.github import Sandbox, serve_github
 from fleet.sandbox.http import Fault, Loopback, Response
 from tests.little_fleet import LittleFleet
+from tests.rotations import Rotating
 from tests.subjects.acr import AUTHORITY, server_context
 
 SOURCE = "example-org/climate-image"
@@ -29,6 +30,8 @@ class WholeFleet:
 
     github: Sandbox
     acr: Acr
+    builds: Loopback
+    """The registry as builds see it."""
     document: dict[str, Any]
 
     def save(self) -> None:
@@ -86,7 +89,7 @@ def whole(little: LittleFleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whol
             "templates": {"user-image": {"from": "builtin:user-image", "seed": ["environment.yml"]}},
             "images": {"climate": {"repository": SOURCE, "template": "user-image", "registry": "azure"}},
         }
-        made = WholeFleet(github, acr, document)
+        made = WholeFleet(github, acr, plain, document)
         made.save()
         yield made
 
@@ -146,3 +149,11 @@ def test_an_image_that_leaves_takes_its_token_and_its_secret_with_it(
     assert whole.acr.state.tokens == {}
     assert whole.acr.state.scope_maps == {}
     assert "climate-image" in whole.acr.registry.repositories
+
+
+def test_a_password_is_replaced_while_a_build_pushes(whole: WholeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stored() -> str:
+        return whole.stored
+
+    rotating = Rotating(whole.github, whole.builds, shows=stored, live=lambda: whole.passwords, stored=stored)
+    rotating.goes_well_during_a_build(monkeypatch)

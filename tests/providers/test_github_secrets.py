@@ -76,11 +76,18 @@ def stored(github: Sandbox) -> dict[str, str]:
     return {name: secret.value for name, secret in github.state.repository(REPOSITORY).secrets.items()}
 
 
+def applied(github: Sandbox, changes: Sequence[Change]) -> Receipts:
+    """The receipts of changes that are written at once."""
+    receipts = host(github, {}).apply(changes, reveal)
+    assert isinstance(receipts, Mapping)
+    return receipts
+
+
 def test_the_secrets_of_one_credential_are_one_thing(sandbox: Sandbox) -> None:
     first, other = wanted = resources(host(sandbox, {}))
     assert [resource.address.name for resource in wanted] == [f"{REPOSITORY}/AWS_ACCESS_KEY_ID", f"{REPOSITORY}/OTHER"]
     changes = [Change(resource.address, None, resource.spec) for resource in wanted]
-    receipts = written(sandbox, changes)
+    receipts = applied(sandbox, changes)
     assert stored(sandbox) == {
         "AWS_ACCESS_KEY_ID": "the id",
         "AWS_SECRET_ACCESS_KEY": "the secret",
@@ -95,7 +102,7 @@ def test_the_secrets_of_one_credential_are_one_thing(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_one_that_went_or_was_changed_makes_both_differ(sandbox: Sandbox, name: str) -> None:
     first, _ = resources(host(sandbox, {}))
-    receipts = written(sandbox, [Change(first.address, None, first.spec)])
+    receipts = applied(sandbox, [Change(first.address, None, first.spec)])
     held = sandbox.state.repository(REPOSITORY).secrets
     changed = held[name]
     del held[name]
