@@ -73,7 +73,10 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     workshop.blobs.update(homes.blobs)
     surveyed, unread = _survey(loaded, workshop, question)
     things, not_read = made.of_resources(list(homes.wanted(fleet)))
-    tracks = made.follow(homes, things)
+    following = Following(question.refresh, question.reviewed, things.waiting)
+    tracks = follow(loaded, homes, things.changes, workshop, following)
+    if tracks.moved:
+        raise Stale("; ".join(tracks.moved))
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
     sites = made.of_sites(surveyed, wants, tracks)
@@ -210,14 +213,6 @@ class _Making:
         still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
         changes += departures(still_ours, (), fleet, self._group)
         return without_waiting_files(self.workshop, changes), unread
-
-    def follow(self, homes: Homes, things: Delivered) -> Tracks:
-        """What images that are followed by their builds mean; raises Stale for a build that is not as reviewed."""
-        following = Following(self.question.refresh, self.question.reviewed, things.waiting)
-        tracks = follow(self.loaded, homes, things.changes, self.workshop, following)
-        if tracks.moved:
-            raise Stale("; ".join(tracks.moved))
-        return tracks
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
         """The credentials that are too old, and the older ones that are still to be revoked."""

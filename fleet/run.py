@@ -127,7 +127,7 @@ def _settle(run: Run, name: str) -> None:
 def _see_what_was_merged(run: Run, name: str) -> None:
     """Record a provider's groups that were proposed and stand there now as written, with one read for all of them.
 
-    Only what fleet says of the past depends on it: a service that does not answer now is asked next time.
+    Nothing depends on it but what fleet says of the past: a service that does not answer now is asked next time.
     """
     groups = {group: waiting for group, waiting in run.state.proposed.items() if waiting.provider == name}
     try:
@@ -142,11 +142,10 @@ def _see_what_was_merged(run: Run, name: str) -> None:
         return
     for group, waiting in groups.items():
         if all(is_done(found, change) for change in changes[group]):
-            steps, kept = waiting.steps, waiting.receipts
-            run.write_down(
-                GroupDone(run=run.id, at=now(), group=group, plan="", steps=steps, found=True, receipts=kept)
-            )
-            run.workshop.receipts.update({Address.parse(address): receipt for address, receipt in kept.items()})
+            steps, receipts = waiting.steps, waiting.receipts
+            done = GroupDone(run=run.id, at=now(), group=group, plan="", steps=steps, found=True, receipts=receipts)
+            run.write_down(done)
+            run.workshop.receipts.update({Address.parse(address): receipt for address, receipt in receipts.items()})
             run.state = run.store.load()
 
 
@@ -166,7 +165,9 @@ def close_what_is_no_longer_wanted(run: Run, plan: Plan) -> None:
     wanted = {change.group for change in plan.changes}
     for group, begun in run.store.load().begun.items():
         if begun.run != run.id and group not in wanted:
-            run.write_down(GroupFailed(run=run.id, at=now(), group=group, error="not planned now; left as it stands"))
+            run.write_down(
+                GroupFailed(run=run.id, at=now(), group=group, error="not planned any more; left as it stands")
+            )
 
 
 def _change(workshop: Workshop, step: Step) -> Change:
@@ -280,8 +281,8 @@ class _Journalist:
             run.workshop.stored.update(result.stored)
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status is Status.PROPOSED:
-            kept = {str(address): dict(receipt) for address, receipt in result.receipts.items()}
-            run.write_down(GroupProposed(run=run.id, at=now(), group=group.key, url=result.why, receipts=kept))
+            receipts = {str(address): dict(receipt) for address, receipt in result.receipts.items()}
+            run.write_down(GroupProposed(run=run.id, at=now(), group=group.key, url=result.why, receipts=receipts))
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             may_be_half_written = result.status is Status.FAILED

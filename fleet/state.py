@@ -109,7 +109,10 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                 if not entry.open:
                     begun.pop(entry.group, None)
             case RunEnded():
-                runs = [_ended(run, entry) for run in runs]
+                runs = [
+                    run.model_copy(update={"exit_code": entry.exit_code}) if run.run == entry.run else run
+                    for run in runs
+                ]
     runs = runs[-RUNS_KEPT:]
     found = {"things": things, "begun": begun, "proposed": proposed, "stored": stored, "retiring": tuple(retiring)}
     return state.model_copy(update={**found, "runs": tuple(runs)})

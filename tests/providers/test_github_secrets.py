@@ -65,13 +65,6 @@ def reveal(ref: SecretRef) -> Secret:
     return Secret(f"the {ref.field}")
 
 
-def written(github: Sandbox, changes: Sequence[Change]) -> Receipts:
-    """Apply changes; the receipts."""
-    receipts = host(github, {}).apply(changes, reveal)
-    assert isinstance(receipts, dict)
-    return receipts
-
-
 def stored(github: Sandbox) -> dict[str, str]:
     return {name: secret.value for name, secret in github.state.repository(REPOSITORY).secrets.items()}
 
