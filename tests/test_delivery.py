@@ -179,6 +179,25 @@ def test_what_is_not_wanted_any_more_and_is_still_proposed_is_said(
     assert (code, "proposes what fleet.yaml does not want any more" in text) == (ExitCode.OK, True)
 
 
+def test_a_part_waits_in_the_pull_request_of_the_whole_and_what_is_taken_back_leaves_it(
+    fleet: Proposing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = fleet.document["hubs"]["one"]
+    values = {"repository": REPOSITORY, "files": ["three.yaml"]}
+    fleet.document["hubs"]["three"] = {**one, "values": values, "slots": {"default": {**one["slots"]["default"]}}}
+    fleet.track("bbbbbbbbbbbb")
+    apply()
+    assert "bbbbbbbbbbbb" in fleet.proposed("three.yaml")
+    assert main(["plan", "-target=hub:three", "-detailed-exitcode"]) == ExitCode.OK
+    fleet.document["hubs"]["three"]["slots"]["default"]["track"] = "aaaaaaaaaaaa"
+    fleet.save()
+    assert planned(capsys)[0] == ExitCode.CHANGES
+    apply()
+    assert "aaaaaaaaaaaa" in fleet.proposed("three.yaml")
+    assert "bbbbbbbbbbbb" in fleet.proposed()
+    assert (planned(capsys)[0], len(fleet.pulls)) == (ExitCode.OK, 1)
+
+
 def test_a_reviewers_own_commit_stays_and_an_edit_of_the_tag_does_not(
     fleet: Proposing, capsys: pytest.CaptureFixture[str]
 ) -> None:
