@@ -1,7 +1,8 @@
 """The command line: Terraform's names and spelling, and the one place where errors become exit codes.
 
 Starting up imports next to nothing: each command's module is imported when it runs. Options are accepted as `-x=y`,
-`-x y`, `--x=y` and `--x y`. Results go to standard output; progress, warnings and errors to standard error.
+`-x y`, `--x=y` and `--x y`. Results go to standard output; progress, warnings and errors to standard error. Longer than
+most modules, because it is one table of commands and options.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One run of apply: the lock, what a killed run left, the journal, and the state afterwards."""
+"""One run of apply: the lock, what a killed run left, the journal, and the state afterwards.
+
+A little longer than most modules, because what is written down and when is one thing to read.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_pull_request_is_shown_merged_and_has_happened(ci: FleetInCI) -> None:
     assert ci.job("apply").conclusion == "success", ci.shown()
     assert ci.tag() in ci.values()
     assert list(ci.quay.state.robots) == ["example+climate-image"]
-    assert list(ci.github.state.repository(SOURCE).secrets) == ["QUAY_PASSWORD"]
+    assert list(ci.github.state.repository(SOURCE).secrets) == ["QUAY_USERNAME", "QUAY_PASSWORD"]
     (comment,) = pull.comments
     assert (comment.author.login, "6 done" in comment.body) == ("github-actions[bot]", True)
     assert ci.drift().conclusion == "success", ci.shown()

@@ -1,7 +1,8 @@
 """Real HTTP on loopback for the sandbox's services, with faults that strike at a chosen request.
 
 A service is an object with one method, `handle(request) -> Response`. `Loopback` serves it from a thread and applies
-`Fault`s before or after the service has acted, so that every service gets every fault without knowing of them.
+`Fault`s before or after the service has acted, so that every service gets every fault without knowing of them. Longer
+than most modules, because faults strike in the middle of serving.
 """
 
 from __future__ import annotations
