@@ -20,6 +20,7 @@ from fleet.issuing import Issuing
 from fleet.model import Address, Change, Spec
 from fleet.pace import Pace
 from fleet.plan import Plan
+from fleet.proposal import Proposed
 from fleet.provider import Provider, Receipts
 from fleet.world import Providers, is_at, is_done, read_all
 
@@ -32,9 +33,14 @@ class Status(StrEnum):
 
     DONE = "done"
     FOUND = "found done"
+    PROPOSED = "proposed"
     FAILED = "failed"
     STALE = "stale"
     SKIPPED = "not attempted"
+
+
+WRITTEN = (Status.DONE, Status.PROPOSED)
+"""The ends after which the world is another than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one group ended, and why where it did not end well; `stored` names each issued credential that it stored."""
+    """How one group ended, and why where it did not end well, or where it is proposed; `stored` names each issued
+    credential that it stored."""
 
     group: Group
     status: Status
@@ -60,12 +67,13 @@ class Result:
 
 
 class Written(NamedTuple):
-    """What comes of writing a group: the provider's receipts, the credentials that were issued for it by source, and
-    the sources whose older credential is left for another step."""
+    """What comes of writing a group: the provider's receipts, the credentials that were issued for it by source, the
+    sources whose older credential is left for another step, and where the group is proposed if it is not written."""
 
     receipts: Receipts
     stored: Mapping[Address, str]
     retiring: tuple[Address, ...]
+    proposed_in: str = ""
 
 
 class Forbidden(NamedTuple):
@@ -97,12 +105,12 @@ class Outcome:
         if self.stopped and self.stop_code is ExitCode.LOCKED:
             return ExitCode.LOCKED
         if self.of(Status.FAILED):
-            return ExitCode.PARTIAL if self.of(Status.DONE) else ExitCode.ERROR
+            return ExitCode.PARTIAL if self.of(*WRITTEN) else ExitCode.ERROR
         if self.of(Status.STALE):
             return ExitCode.STALE
         if not self.stopped:
             return ExitCode.OK
-        return ExitCode.PARTIAL if self.stop_code is ExitCode.ERROR and self.of(Status.DONE) else self.stop_code
+        return ExitCode.PARTIAL if self.stop_code is ExitCode.ERROR and self.of(*WRITTEN) else self.stop_code
 
 
 class Recorder(Protocol):
@@ -321,7 +329,9 @@ class _Run:
         error = future.exception()
         if error is None:
             written = future.result()
-            self._finish(Result(group, Status.DONE, "", *written))
+            status = Status.PROPOSED if written.proposed_in else Status.DONE
+            kept = (written.receipts, written.stored, written.retiring)
+            self._finish(Result(group, status, written.proposed_in, *kept))
         elif isinstance(error, OutOfBudget | Locked):
             self._stop(error)
             self._finish(Result(group, Status.SKIPPED, str(error)))
@@ -344,7 +354,7 @@ def write_group(group: Group, services: Services) -> Written:
     group = replace(group, changes=tuple(services.known(change) for change in group.changes))
     issuing = Issuing(services.providers, services.stored, services.retired_later)
 
-    def once() -> Receipts:
+    def once() -> Receipts | Proposed:
         try:
             return provider.apply(group.changes, issuing.reveal) or {}
         except Unsure as error:
@@ -352,8 +362,11 @@ def write_group(group: Group, services: Services) -> Written:
                 raise TryAgain(str(error)) from error
             return {}
 
-    receipts = services.pace.repeat(provider.limits, once)
-    return Written(receipts, issuing.settle(services.pace), issuing.retiring)
+    came_to = services.pace.repeat(provider.limits, once)
+    stored = issuing.settle(services.pace)
+    if isinstance(came_to, Proposed):
+        return Written(came_to.receipts, stored, issuing.retiring, came_to.url)
+    return Written(came_to, stored, issuing.retiring)
 
 
 def _is_written(group: Group, provider: Provider) -> bool:

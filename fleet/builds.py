@@ -24,6 +24,9 @@ from fleet.site import SiteReference
 PROVIDER = "builds"
 KIND = "build"
 
+FILES = "files"
+"""The kind of the managed files of a source repository, whose commit starts its build."""
+
 WORKFLOW = ".github/workflows/build.yaml"
 
 FIRST_LOOK, LAST_LOOK = 0.5, 30.0
@@ -79,7 +82,7 @@ class Builds(Provider):
     def _await(self, change: Change) -> Mapping[str, Any]:
         assert isinstance(change.after, Built)
         repository, host = change.address.name, self.hosts(change.after.host)
-        written = self.receipts(Address(change.after.host, "files", repository)) or {}
+        written = self.receipts(Address(change.after.host, FILES, repository)) or {}
         commit = written.get("commit") if written.get("builds") else None
         build = self._finished(host, repository, commit)
         reference = ImageReference(change.after.image, build.tag)

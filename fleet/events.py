@@ -108,7 +108,7 @@ class Events:
         """A group has ended."""
         began = self._began.pop(result.group.key, None)
         elapsed = round(time.monotonic() - began) if began is not None else 0
-        good = result.status in (Status.DONE, Status.FOUND)
+        good = result.status in (Status.DONE, Status.FOUND, Status.PROPOSED)
         for change, hook in _hooks(result.group):
             hook |= {"elapsed_seconds": elapsed, "status": result.status.value, "why": result.why}
             type_, level = ("apply_complete", "info") if good else ("apply_errored", "error")

@@ -75,7 +75,7 @@ def find_homes(
             continue
         try:
             branch = branches.of(loaded.fleet, image)
-            homes[key] = _home(key, image, providers, branch)
+            homes[key] = home_of(key, image, providers, branch)
             if image.repository is not None:
                 place = Place(homes[key], branch)
                 source = source_of(loaded.fleet, image, place, loaded.source.folder)
@@ -107,7 +107,7 @@ def _code_host(fleet: Fleet, image: BuiltImage, providers: Providers) -> CodeHos
     return provider
 
 
-def _home(key: str, image: BuiltImage, providers: Providers, branch: str) -> Home:
+def home_of(key: str, image: BuiltImage, providers: Providers, branch: str) -> Home:
     registry = providers[image.registry]
     if not isinstance(registry, Registry):
         raise FleetError(f"{image.registry} is no registry")

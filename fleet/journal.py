@@ -95,6 +95,15 @@ class GroupFailed(_Written):
     open: bool = False
 
 
+class GroupProposed(_Written):
+    """A group is written into a proposal, which a person has yet to merge; `receipts` count once that is done."""
+
+    event: Literal["group-proposed"] = "group-proposed"
+    group: str
+    url: str
+    receipts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 class RunEnded(_Written):
     """A run ended by itself, with this exit code."""
 
@@ -102,7 +111,7 @@ class RunEnded(_Written):
     exit_code: int
 
 
-Entry = RunBegan | GroupBegan | Intended | GroupDone | GroupFailed | RunEnded
+Entry = RunBegan | GroupBegan | Intended | GroupDone | GroupProposed | GroupFailed | RunEnded
 
 
 @cache

@@ -73,6 +73,10 @@ class Spec(Frozen):
         """Why this must not replace what stands there, beside ownership; None, unless a provider says otherwise."""
         return None
 
+    def is_owned_by(self, fleet: str) -> bool:
+        """Whether this, as it stands, is that fleet's to forget; not, where nothing can say so."""
+        return False
+
 
 class Owned(Spec):
     """A spec of something that has room for an ownership marker.
@@ -81,6 +85,10 @@ class Owned(Spec):
     """
 
     owner: str | None = None
+
+    def is_owned_by(self, fleet: str) -> bool:
+        """By its marker."""
+        return self.owner == fleet
 
 
 class SecretRef(Frozen):

@@ -41,20 +41,22 @@ def _branches(loaded: Loaded, workshop: Workshop, moves: Moves) -> Iterator[Diag
     for reason, hub in first.items():
         if reason:
             yield loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
-    for (repository, branch), hub in _with_rules(moves).items():
+    for (repository, branch), hub in _with_rules(workshop, moves).items():
         host = workshop.host(repository)
         reason = workshop.pace.repeat(host.limits, partial(host.obstacle, repository, branch))
         if reason:
             yield loaded.source.diagnostic(("hubs", hub, "values"), reason, "Nothing was written.")
 
 
-def _with_rules(moves: Moves) -> dict[tuple[str, str], str]:
+def _with_rules(workshop: Workshop, moves: Moves) -> dict[tuple[str, str], str]:
     """The branches with rules that would be written to, each with a hub that it serves."""
     found: dict[tuple[str, str], str] = {}
     for change in moves.changes:
         hub = change.reaches[0]
         if change.address.kind == KIND and moves.surveyed.warnings.get(hub):
             site = SiteAddress.parse(change.address.name)
+            if workshop.proposes(site.repository):
+                continue  # rules of the branch are for whoever merges
             found.setdefault((site.repository, site.branch), hub)
     return found
 

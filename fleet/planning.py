@@ -1,9 +1,12 @@
-"""Makes a plan: what fleet.yaml wants, what stands there, the difference, and the rules over it."""
+"""Makes a plan: what fleet.yaml wants, what stands there, the difference, and the rules over it.
+
+Longer than most modules, because all that a plan is made of comes together here, one question after the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from fleet.builds import build_address
@@ -13,11 +16,20 @@ from fleet.difference import Dispute, Wanted, differences
 from fleet.errors import FleetError, InputError, PolicyRefusal, Stale
 from fleet.hub_targets import find_settings
 from fleet.images import Homes, find_homes, read_homes
-from fleet.model import Address, Change, Owned, Spec, Unknown
+from fleet.model import Address, Change, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
 from fleet.plan import LeftOut, Place, Plan, Resolution, Told, Track
 from fleet.policy import departures, hold_of, refusals
-from fleet.preflight import preflight
+from fleet.preflight import notices, preflight
+from fleet.proposals import (
+    Delivered,
+    Scene,
+    announced,
+    is_proposed,
+    unstarted,
+    without_waiting_files,
+    without_waiting_sites,
+)
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.rotation import Rotations, by_rule, holdings, rotations
@@ -58,22 +70,18 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     made = _Making(loaded, workshop, question)
     homes, wrong = made.homes()
     _refuse(wrong)
-    read, unread = hub_files(fleet, question)
     workshop.blobs.update(homes.blobs)
-    settings = find_settings(loaded, workshop, question.selection, question.refresh)
-    _refuse(settings.wrong)
-    unread += settings.unread
-    surveyed = settings.added_to(survey(read, workshop.files))
-    changes, not_read = made.of_resources(list(homes.wanted(fleet)))
-    tracks = follow(loaded, homes, changes, workshop, Following(question.refresh, question.reviewed))
+    surveyed, unread = _survey(loaded, workshop, question)
+    things, not_read = made.of_resources(list(homes.wanted(fleet)))
+    following = Following(question.refresh, question.reviewed, things.waiting)
+    tracks = follow(loaded, homes, things.changes, workshop, following)
     if tracks.moved:
         raise Stale("; ".join(tracks.moved))
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
-    changes = [*changes, *tracks.builds]
-    rotated = made.rotations(homes, changes)
-    changes = [*changes, *rotated.changes]
-    moves, left_out = made.of_sites(surveyed, wants, tracks)
+    sites = made.of_sites(surveyed, wants, tracks)
+    rotated = made.rotations(homes, [*things.changes, *tracks.builds])
+    changes, moves = [*things.changes, *tracks.builds, *rotated.changes], sites.changes
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
     _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
@@ -93,15 +101,26 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             reasons=rotated.reasons,
-            left_out=tuple(left_out),
+            left_out=(*things.left_out, *sites.left_out),
             notes=(
                 *tracks.notes,
+                *sites.notes,
+                *announced(workshop, [*changes, *moves]),
                 *homes.notes({change.address for change in changes}),
-                *_warnings(surveyed, moves),
+                *notices([change for change in things.changes if change.after is not None], workshop, workshop.pace),
+                *_warnings(workshop, surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),
         ),
     )
+
+
+def _survey(loaded: Loaded, workshop: Workshop, question: Question) -> tuple[Survey, list[Address]]:
+    """What hubs say now, in files and in services, and what was not read of it."""
+    read, unread = hub_files(loaded.fleet, question)
+    settings = find_settings(loaded, workshop, question.selection, question.refresh)
+    _refuse(settings.wrong)
+    return settings.added_to(survey(read, workshop.files)), [*unread, *settings.unread]
 
 
 def check_policy(plan: Plan, loaded: Loaded) -> None:
@@ -167,15 +186,15 @@ class _Making:
             self.loaded, self.workshop, self.workshop.pace, lambda item: self._is_selected(_subject(item), labels)
         )
 
-    def of_resources(self, wanted: Sequence[Wanted]) -> tuple[list[Change], list[Address]]:
-        """The changes to what services hold, and the addresses that were not read."""
+    def of_resources(self, wanted: Sequence[Wanted]) -> tuple[Delivered, list[Address]]:
+        """The changes to what services hold, what waits in proposals, and the addresses that were not read."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
         selected = _once(item for item in wanted if self._is_selected(_subject(item), labels))
         gone = {} if selection.is_partial else self._gone({item.resource.address for item in wanted})
         addresses = [*(item.resource.address for item in selected), *gone]
         if not self.question.refresh:
-            return [], addresses
+            return Delivered(), addresses
         unread = [address for address in addresses if address.provider in self.workshop.without]
         addresses = [address for address in addresses if address.provider not in self.workshop.without]
         self.workshop.wanted.update({item.resource.address: item.resource.spec for item in selected})
@@ -190,8 +209,10 @@ class _Making:
         changes, disputes = differences(seen, world, groups)
         self._refuse_all(disputes)
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
-        still_ours = {address: world[address] for address in gone if _is_owned_by(world.get(address), fleet.name)}
-        return [*changes, *departures(still_ours, (), fleet, self._group)], unread
+        left = {address: world[address] for address in gone if address in world}
+        still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
+        changes += departures(still_ours, (), fleet, self._group)
+        return without_waiting_files(self.workshop, changes), unread
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
         """The credentials that are too old, and the older ones that are still to be revoked."""
@@ -227,7 +248,14 @@ class _Making:
         together = self.workshop[address.provider].together(address)
         return together if together == str(address) else f"{address.provider} {together}"
 
-    def of_sites(self, surveyed: Survey, wants: Wants, tracks: Tracks) -> tuple[list[Change], list[LeftOut]]:
+    def of_sites(self, surveyed: Survey, wants: Wants, tracks: Tracks) -> Delivered:
+        """The sites that move, and those that would but are held, excluded, or wait in proposals."""
+        moves, left_out = self._moves(surveyed, wants, tracks)
+        scene = Scene(surveyed, wants, self.question.selection.is_partial)
+        found = without_waiting_sites(self.workshop, moves, scene)
+        return replace(found, left_out=[*left_out, *found.left_out])
+
+    def _moves(self, surveyed: Survey, wants: Wants, tracks: Tracks) -> tuple[list[Change], list[LeftOut]]:
         """The sites that move, and those that would but are held or excluded."""
         fleet, selection = self.loaded.fleet, self.question.selection
         labels = _labels(fleet)
@@ -247,6 +275,9 @@ class _Making:
             held = hold_of(found.hubs, holds, self.question.today)
             if excluded:
                 reason = f"excluded by -exclude={excluded.text}"
+                left_out.append(LeftOut(address, before, after, reason, image=found.image))
+            elif unbuilt := unstarted(after, tracks.builds):
+                reason = f"waits for the first build of {unbuilt}"
                 left_out.append(LeftOut(address, before, after, reason, image=found.image))
             elif held:
                 hub, hold = held
@@ -340,8 +371,10 @@ class _Making:
         return reference in resolved.asked
 
 
-def _warnings(surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:
-    for warning in dict.fromkeys(surveyed.warnings[change.reaches[0]] for change in moves):
+def _warnings(workshop: Workshop, surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:
+    """Rules of branches that are committed to; those of others are for whoever merges."""
+    committed = [move for move in moves if not is_proposed(workshop, move.address)]
+    for warning in dict.fromkeys(surveyed.warnings[change.reaches[0]] for change in committed):
         if warning:
             yield f"Notice: {warning}."
 
@@ -356,7 +389,3 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
 
 def _subject(item: Wanted) -> Subject:
     return Subject(item.resource.address, images=(item.image,))
-
-
-def _is_owned_by(spec: Spec | None, fleet: str) -> bool:
-    return isinstance(spec, Owned) and spec.owner == fleet

@@ -92,7 +92,7 @@ class _Bars:
         task = self._tasks.pop(result.group.key, None)
         if task is not None:
             self._progress.remove_task(task)
-        if result.status not in (Status.DONE, Status.FOUND, Status.SKIPPED):
+        if result.status not in (Status.DONE, Status.FOUND, Status.PROPOSED, Status.SKIPPED):
             self._progress.console.print(_ended_text(result))
         self._progress.update(self._all, advance=1, description=APPLYING)
 

@@ -55,6 +55,7 @@ from fleet.model import (
     SecretRef,
     Spec,
 )
+from fleet.proposal import Logged, Proposal, Proposed, Text, proposal_branch
 from fleet.reference import ImageReference, is_name, split_host
 from fleet.secrets import SecretSource
 from fleet.site import SiteReference, full_name
@@ -89,6 +90,7 @@ __all__ = [
     "Issued",
     "Issuer",
     "Limits",
+    "Logged",
     "Login",
     "LoginRefused",
     "LoginStep",
@@ -98,6 +100,8 @@ __all__ = [
     "OutOfBudget",
     "OwnLogin",
     "Owned",
+    "Proposal",
+    "Proposed",
     "Provider",
     "ProviderError",
     "Receipts",
@@ -116,6 +120,7 @@ __all__ = [
     "Swap",
     "Swapped",
     "Tag",
+    "Text",
     "Timeouts",
     "TryAgain",
     "Unsure",
@@ -128,6 +133,7 @@ __all__ = [
     "is_name",
     "no_keyless",
     "one_by_one",
+    "proposal_branch",
     "split_host",
 ]
 
@@ -239,8 +245,12 @@ class Provider(ABC):
         """
         return {}
 
-    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
-        """Carry out one group, all or nothing, from whatever state the world is in."""
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """What a person should know before these changes are made, looked up without a write; once for each plan."""
+        return ()
+
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | Proposed | None:
+        """Carry out one group, all or nothing, from whatever state the world is in; or propose it, and say where."""
         raise LookupError(f"{type(self).__name__} has no kinds to apply")
 
     def settle(self, addresses: Collection[Address], intended: Collection[str]) -> None:
@@ -487,7 +497,8 @@ class SourceRepository:
 
     `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
-    by path; `secrets` says by name where each value is revealed; `needs` is what must exist first.
+    by path; `secrets` says by name where each value is revealed, `variables` by name what builds may read; both lie in
+    `environment` where it names one, open to builds of `branch` only. `needs` is what must exist first.
     """
 
     repository: str
@@ -499,6 +510,8 @@ class SourceRepository:
     managed: Mapping[str, str]
     secrets: Mapping[str, SecretRef]
     needs: tuple[Address, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
     replace_secrets: bool = False
     overwrite_edits: bool = False
 
@@ -555,6 +568,28 @@ class CodeHost(Provider):
     def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
         """Our comment that holds `marker`, on the merged pull request that brought a commit; None without one."""
         raise LookupError(f"{type(self).__name__} has no pull requests")
+
+    def proposal(self, repository: str, branch: str, paths: Collection[str]) -> Proposal | None:
+        """The newest proposal from a branch of ours, with these files as it has them; None where there never was one.
+
+        A branch of the same name in somebody else's copy of the repository is not ours.
+        """
+        raise LookupError(f"{type(self).__name__} has no pull requests")
+
+    def propose(self, request: CommitRequest, branch: str, text: Text) -> str:
+        """See that one proposal is open from `branch` that holds this commit and says `text`; its address.
+
+        An open one is brought up to date, and never joined by a second. The commit lies on top of `expected_head`.
+        """
+        raise LookupError(f"{type(self).__name__} has no pull requests")
+
+    def proposals(self, changes: Collection[Change]) -> Mapping[Address, Proposal]:
+        """For changes that `apply` would propose: the proposals, open or closed unmerged, that hold just that."""
+        return {}
+
+    def commits(self, repository: str, old: str, new: str) -> Sequence[Logged]:
+        """The commits after `old` up to `new` (first digits of ids), newest first; none where that is not known."""
+        return ()
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """What must exist for an image's source, the files that start its build last. Pure."""

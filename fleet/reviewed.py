@@ -166,8 +166,11 @@ def completed(reviewed: Reviewed, plan: Plan, state: State, begun: Mapping[Addre
 
 
 def _is_done(change: Mapping[str, Any], state: State) -> bool:
-    """Whether a change that is not needed any more is one that fleet itself made; what left is in no record."""
+    """Whether a change that is not needed any more is one that fleet made or proposed; what left is in no record."""
     thing = state.things.get(change["address"])
+    steps = (step for waiting in state.proposed.values() for step in waiting.steps)
+    if any((step.address, step.after) == (change["address"], change["after"]) for step in steps):
+        return True
     return thing is None if change["after"] is None else thing is not None and thing.current == change["after"]
 
 

@@ -12,15 +12,27 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fleet import __version__
 from fleet.apply import Forbidden, Group, Outcome, Recorder, Result, Services, Status, carry_out
 from fleet.builds import known
 from fleet.errors import FleetError, Locked, OutOfBudget
-from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
+from fleet.journal import (
+    Entry,
+    GroupBegan,
+    GroupDone,
+    GroupFailed,
+    GroupProposed,
+    Intended,
+    RunBegan,
+    RunEnded,
+    Step,
+)
 from fleet.model import Address, Change, Spec
 from fleet.plan import Plan
+from fleet.proposal_text import describe
 from fleet.provider import Provider
 from fleet.reference import ImageReference, split_host
 from fleet.resolution import resolve
@@ -74,10 +86,13 @@ def open_run(store: Store, workshop: Workshop, lock_timeout: float) -> Iterator[
     with store.lock(run_id, workshop.pace, lock_timeout, by) as note:
         run = Run(run_id, store, workshop, store.load(), [note] if note else [], by=by)
         workshop.intend = run.intend
+        workshop.describe = partial(describe, workshop)
         workshop.remember(run.state)
         workshop.unfinished = [blob for begun in run.state.begun.values() for blob in begun.blobs]
         for provider in dict.fromkeys(begun.provider for begun in run.state.begun.values()):
             _settle(run, provider)
+        for provider in dict.fromkeys(waiting.provider for waiting in run.state.proposed.values()):
+            _see_what_was_merged(run, provider)
         yield run
 
 
@@ -109,6 +124,31 @@ def _settle(run: Run, name: str) -> None:
             run.begun |= {change.address: change.after for change in changes[group]}
 
 
+def _see_what_was_merged(run: Run, name: str) -> None:
+    """Record a provider's groups that were proposed and stand there now as written, with one read for all of them.
+
+    Nothing depends on it but what fleet says of the past: a service that does not answer now is asked next time.
+    """
+    groups = {group: waiting for group, waiting in run.state.proposed.items() if waiting.provider == name}
+    try:
+        provider = run.workshop[name]
+        changes = {group: [_change(run.workshop, step) for step in waiting.steps] for group, waiting in groups.items()}
+        wanted = _wanted(change for group in changes.values() for change in group)
+        run.workshop.wanted.update(wanted)
+        found = run.workshop.pace.repeat(provider.limits, lambda: provider.read(list(wanted)))
+    except (OutOfBudget, Locked):
+        raise
+    except FleetError:
+        return
+    for group, waiting in groups.items():
+        if all(is_done(found, change) for change in changes[group]):
+            steps, receipts = waiting.steps, waiting.receipts
+            done = GroupDone(run=run.id, at=now(), group=group, plan="", steps=steps, found=True, receipts=receipts)
+            run.write_down(done)
+            run.workshop.receipts.update({Address.parse(address): receipt for address, receipt in receipts.items()})
+            run.state = run.store.load()
+
+
 def _settled(
     provider: Provider, changes: Mapping[str, Sequence[Change]], blobs: Mapping[str, Collection[str]]
 ) -> Mapping[Address, Spec]:
@@ -125,7 +165,9 @@ def close_what_is_no_longer_wanted(run: Run, plan: Plan) -> None:
     wanted = {change.group for change in plan.changes}
     for group, begun in run.store.load().begun.items():
         if begun.run != run.id and group not in wanted:
-            run.write_down(GroupFailed(run=run.id, at=now(), group=group, error="no longer wanted; left as it stands"))
+            run.write_down(
+                GroupFailed(run=run.id, at=now(), group=group, error="not planned any more; left as it stands")
+            )
 
 
 def _change(workshop: Workshop, step: Step) -> Change:
@@ -237,6 +279,10 @@ class _Journalist:
             )
             run.workshop.receipts.update(result.receipts)
             run.workshop.stored.update(result.stored)
+            run.workshop.begun -= {change.address for change in group.changes}
+        elif result.status is Status.PROPOSED:
+            receipts = {str(address): dict(receipt) for address, receipt in result.receipts.items()}
+            run.write_down(GroupProposed(run=run.id, at=now(), group=group.key, url=result.why, receipts=receipts))
             run.workshop.begun -= {change.address for change in group.changes}
         elif result.status in (Status.FAILED, Status.STALE):
             may_be_half_written = result.status is Status.FAILED

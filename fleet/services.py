@@ -24,7 +24,7 @@ from fleet.retirement import PROVIDER as RETIREMENTS
 from fleet.retirement import Retirements
 from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
-from fleet.sites import Intend, Values
+from fleet.sites import Describe, Intend, Values
 
 if TYPE_CHECKING:
     from fleet.http import Timeouts
@@ -69,6 +69,7 @@ class Workshop:
     folder: Path
     pace: Pace
     intend: Intend = field(default=lambda group, blobs: None)
+    describe: Describe = field(default=lambda changes: "")
     unfinished: Collection[str] = ()
     timeouts: Timeouts | None = None
     receipts: dict[Address, Mapping[str, Any]] = field(default_factory=dict)
@@ -130,6 +131,11 @@ class Workshop:
             raise FleetError(f"no entry of code_hosts serves the repository {repository}")
         return provider
 
+    def proposes(self, repository: str) -> bool:
+        """Whether changes of files there are proposed instead of committed: on the code host, by pull request."""
+        name = None if is_local(repository) else self.fleet.code_host_of(repository)
+        return name is not None and self.fleet.code_hosts[name].delivery == "pull-request"
+
     def apart(self, repository: str, pace: Pace) -> CodeHost:
         """The code host of a repository, opened once more, with a pace of its own: it can be asked when this run may
         ask no more."""
@@ -159,7 +165,14 @@ class Workshop:
 
     def _make(self, name: str, pace: Pace | None = None) -> Provider:
         if name == PROVIDER:
-            return Values(self.host, self._context(name), self.intend, self.unfinished)
+            return Values(
+                self.host,
+                self._context(name),
+                self.intend,
+                self.unfinished,
+                self.proposes,
+                lambda of: self.describe(of),
+            )
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == RETIREMENTS:

@@ -193,6 +193,10 @@ def _outcome(outcome: Outcome) -> list[Section]:
     return [
         Section("Why it stopped", stopped),
         Section(
+            "Proposed",
+            tuple(Item(f"{code(result.group.key)}: {code(result.why)}") for result in outcome.of(Status.PROPOSED)),
+        ),
+        Section(
             "Not applied",
             tuple(Item(f"**{result.status}** {code(result.group.key)}: {code(result.why)}") for result in bad),
         ),

@@ -2,6 +2,8 @@
 
 A site is one place in one file of one branch. It serves every slot of every hub whose merged values come from it, so
 the change that fleet plans is the site's; slots and hubs are what it reaches.
+
+Longer than most modules, because finding a site and editing it are two looks at the same bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from fleet.commit_message import Move, commit_message
 from fleet.errors import Conflict, ProviderError, Stale
 from fleet.gitblob import blob_id
 from fleet.model import Address, Change, Spec
+from fleet.proposal import Proposed, Text, proposal_branch
 from fleet.provider import CodeHost, CommitRequest, Context, Files, Limits, Provider, Reveal, Settings
 from fleet.reference import ImageReference, same_image
 from fleet.site import KIND, PROVIDER, SiteAddress, SiteReference, full_name, is_local
@@ -195,15 +198,26 @@ def _read_files(hubs: Sequence[HubFiles], files_of: FilesOf) -> dict[tuple[str, 
 Intend = Callable[[str, Collection[str]], None]
 """Writes down, before a commit, the blob ids of what a group is about to write."""
 
+Describe = Callable[[Sequence[Change]], str]
+"""What whoever reviews a proposal should know of its changes, in Markdown."""
+
+
+def branch_to_propose_from(fleet: str, branch: str) -> str:
+    """The branch that changes of sites are proposed from, for the branch that they stand on."""
+    return proposal_branch(fleet, f"{PROVIDER}/{branch}")
+
 
 @dataclass(frozen=True, slots=True)
 class Values(Provider):
-    """The hub target that edits values files: one commit for each repository and branch."""
+    """The hub target that edits values files: one commit for each repository and branch, or one proposal where the code
+    host `proposes`."""
 
     host: Host
     context: Context
     intend: Intend = field(default=lambda group, blobs: None)
     unfinished: Collection[str] = ()
+    proposes: Callable[[str], bool] = field(default=lambda repository: False)
+    describe: Describe = field(default=lambda changes: "")
     name: str = PROVIDER
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {KIND: SiteReference}
@@ -231,16 +245,15 @@ class Values(Provider):
                     found[address] = SiteReference.of(reference)
         return found
 
-    def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
-        """Write one commit; raises Stale when a site says neither what the plan found nor what it wants."""
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Proposed | None:
+        """Write or propose one commit; raises Stale when a site says neither what the plan found nor what it wants."""
         ((repository, branch), sites), *others = _by_branch(change.address for change in changes).items()
         assert not others, "a group of sites is one repository and branch"
-        host = self.host(repository)
         for _ in range(RACES):
             files = self._files(repository, branch, sites.values())
             contents = _edited(changes, sites, files)
             if not contents:
-                return
+                return None
             blobs = [blob_id(data) for data in contents.values()]
             self.intend(changes[0].group, blobs)
             message = commit_message(self.context.fleet, _moves(changes, sites))
@@ -248,11 +261,19 @@ class Values(Provider):
                 repository, files.branch, files.head, contents, message, unfinished={*self.unfinished, *blobs}
             )
             try:
-                host.commit(request)
+                return self._deliver(request, changes)
             except Conflict:
                 continue
-            return
         raise ProviderError(f"{repository}: the branch {branch} moved each of the {RACES} times that fleet committed")
+
+    def _deliver(self, request: CommitRequest, changes: Sequence[Change]) -> Proposed | None:
+        host = self.host(request.repository)
+        if not self.proposes(request.repository):
+            host.commit(request)
+            return None
+        branch = branch_to_propose_from(self.context.fleet, request.branch)
+        text = Text(request.message.partition("\n")[0], self.describe(changes))
+        return Proposed(host.propose(request, branch, text))
 
     def settle(self, addresses: Collection[Address], intended: Collection[str]) -> None:
         """Have each code host finish or undo what a killed run was committing."""

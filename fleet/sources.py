@@ -76,7 +76,7 @@ def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> So
     """What a code host must know of an image's source; raises InputError for a template that cannot be used."""
     assert image.repository is not None
     template = fleet.templates[image.template] if image.template else None
-    seed, managed = _contents(template, place, folder)
+    seed, managed = _contents(template, image, place, folder)
     blobs = {blob_id(data): data for data in (*seed.values(), *managed.values())}
     home = place.home
     return Source(
@@ -89,6 +89,8 @@ def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> So
             seed={path: blob_id(data) for path, data in seed.items()},
             managed={path: blob_id(data) for path, data in managed.items()},
             secrets=dict(home.login.secrets) if home.login else {},
+            variables=dict(image.variables),
+            environment=_environment(image, home),
             needs=tuple(resource.address for resource in home.resources),
             replace_secrets=image.adopt_secrets == "replace",
             overwrite_edits=template is not None and template.on_edit == "overwrite",
@@ -97,7 +99,18 @@ def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> So
     )
 
 
-def _contents(template: Template | None, place: Place, folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+def _environment(image: BuiltImage, home: Home) -> str:
+    """The environment that an image's builds run in; raises ValueError where they would have nothing to find there."""
+    if image.secrets is None or image.secrets.environment is None:
+        return ""
+    if not home.login or not home.login.secrets:
+        raise ValueError("its builds log in without a stored secret, so `secrets:` has nothing to keep: take it out")
+    return image.secrets.environment
+
+
+def _contents(
+    template: Template | None, image: BuiltImage, place: Place, folder: Path
+) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
     if template is None:
         return {}, {}
     from fleet.render import RenderValues, render  # only fleets with templates pay for them
@@ -105,5 +118,6 @@ def _contents(template: Template | None, place: Place, folder: Path) -> tuple[Ma
 
     files = read_template(template.source, folder, template.manage, template.seed)
     registry, image_name = split_host(place.home.name)
-    values = RenderValues(registry, image_name, place.branch, read_pins(), place.home.login)
+    environment = _environment(image, place.home)
+    values = RenderValues(registry, image_name, place.branch, read_pins(), place.home.login, environment)
     return files.seed, render(files.managed, values)

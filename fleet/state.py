@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, Intended, RunBegan, RunEnded, Step
+from fleet.journal import Entry, GroupBegan, GroupDone, GroupFailed, GroupProposed, Intended, RunBegan, RunEnded, Step
 from fleet.model import Frozen
 from fleet.runner import By
 
@@ -44,6 +44,15 @@ class Begun(Frozen):
     blobs: tuple[str, ...] = ()
 
 
+class Waiting(Frozen):
+    """A group that was written into a proposal: when it is merged it counts as written, with these receipts."""
+
+    provider: str
+    steps: tuple[Step, ...]
+    url: str
+    receipts: dict[str, dict[str, Any]]
+
+
 class Run(Frozen):
     """One run: when it began, under which plan, by whom, and how it ended (None: it was killed)."""
 
@@ -62,6 +71,7 @@ class State(Frozen):
     fleet: str
     things: dict[str, Thing] = Field(default_factory=dict)
     begun: dict[str, Begun] = Field(default_factory=dict)
+    proposed: dict[str, Waiting] = Field(default_factory=dict)
     stored: dict[str, str] = Field(default_factory=dict)
     """Of each identity the credential that was stored last; empty where that is known to be gone."""
     retiring: tuple[str, ...] = ()
@@ -73,6 +83,7 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
     """The state after these entries of the journal."""
     things, begun, runs = dict(state.things), dict(state.begun), list(state.runs)
     stored, retiring = dict(state.stored), dict.fromkeys(state.retiring)
+    proposed = dict(state.proposed)
     for entry in entries:
         match entry:
             case RunBegan():
@@ -82,8 +93,14 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
             case Intended():
                 began = begun[entry.group]
                 begun[entry.group] = began.model_copy(update={"blobs": (*began.blobs, *entry.blobs)})
+            case GroupProposed():
+                of_group = begun.pop(entry.group)
+                proposed[entry.group] = Waiting(
+                    provider=of_group.provider, steps=of_group.steps, url=entry.url, receipts=entry.receipts
+                )
             case GroupDone():
                 begun.pop(entry.group, None)
+                proposed.pop(entry.group, None)
                 for step in entry.steps:
                     _settle(things, step, entry)
                     _settle_credentials(stored, retiring, step)
@@ -98,8 +115,8 @@ def fold(state: State, entries: Iterable[Entry]) -> State:
                     for run in runs
                 ]
     runs = runs[-RUNS_KEPT:]
-    found = {"things": things, "begun": begun, "stored": stored, "retiring": tuple(retiring), "runs": tuple(runs)}
-    return state.model_copy(update=found)
+    found = {"things": things, "begun": begun, "proposed": proposed, "stored": stored, "retiring": tuple(retiring)}
+    return state.model_copy(update={**found, "runs": tuple(runs)})
 
 
 def _settle(things: dict[str, Thing], step: Step, entry: GroupDone) -> None:

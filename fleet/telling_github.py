@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from fleet.apply import Status
+from fleet.apply import WRITTEN, Status
 from fleet.errors import ExitCode
 from fleet.posting import Post, plan_marker, post
 from fleet.provider import Verdict
@@ -132,7 +132,7 @@ def outputs_of(report: Told) -> dict[str, str | int]:
     `stale_partial` is an end with 5 after something else was written; `stale` is one with nothing written.
     """
     ending = CLASSES.get(report.exit_code, "error")
-    if report.exit_code == ExitCode.STALE and report.outcome and report.outcome.of(Status.DONE):
+    if report.exit_code == ExitCode.STALE and report.outcome and report.outcome.of(*WRITTEN):
         ending = "stale_partial"
     changes = len(report.plan.changes) if report.plan else len(report.drift.drifted) if report.drift else 0
     return {"changes": changes, "plan_hash": report.plan.hash if report.plan else "", "exit_class": ending}

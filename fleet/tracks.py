@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from fleet.builds import WORKFLOW, Built, build_address, newest_success
+from fleet.builds import FILES, WORKFLOW, Built, build_address, newest_success
 from fleet.config import NEWEST_BUILD, BuiltImage, Fleet, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.images import Homes
-from fleet.model import Address, Change, Unknown
+from fleet.model import Address, Change, Resource, Unknown
 from fleet.plan import Track
 from fleet.provider import Build
 from fleet.services import Workshop
@@ -35,10 +35,12 @@ class Tracks:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """How builds are followed: by asking (`refresh`), or not at all; `reviewed` holds those that somebody agreed to."""
+    """How builds are followed: by asking (`refresh`), or not at all; `reviewed` holds those that somebody agreed to,
+    `waiting` the addresses of files that only a merge will write."""
 
     refresh: bool = True
     reviewed: Mapping[str, Track] = field(default_factory=dict)
+    waiting: Collection[Address] = ()
 
 
 def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Workshop, how: Following) -> Tracks:
@@ -60,7 +62,8 @@ def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Wo
             continue
         host = workshop.code_host(fleet.code_host_of(image.repository) or "")
         repository = image.repository
-        builds = workshop.pace.repeat(host.limits, partial(host.builds, repository, WORKFLOW))
+        unmade = _is_unmade(repository, changes, workshop)
+        builds = () if unmade else workshop.pace.repeat(host.limits, partial(host.builds, repository, WORKFLOW))
         if key in how.reviewed:
             found, trouble = _reviewed(repository, builds, how.reviewed[key])
             if found is None:
@@ -68,6 +71,9 @@ def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Wo
                 continue
         else:
             found = newest_success(builds)
+        if found is None and workshop.proposes(repository) and _may_come(homes.sources[key], builds, changes, how):
+            tags[key] = Unknown(build_of=repository)
+            continue
         if found is None:
             latest = f"; the newest is {builds[0].status} ({builds[0].url})" if builds and builds[0].url else ""
             wrong.append(loaded.source.diagnostic(where, f"{repository} has no green build to follow{latest}"))
@@ -77,6 +83,19 @@ def follow(loaded: Loaded, homes: Homes, changes: Sequence[Change], workshop: Wo
         tags[key], newer[key] = found.tag, frozenset(build.tag for build in before)
         notes.extend(_running(repository, before))
     return Tracks(tags, newer, followed, tuple(awaited.values()), tuple(notes), tuple(wrong), tuple(moved))
+
+
+def _is_unmade(repository: str, changes: Sequence[Change], workshop: Workshop) -> bool:
+    """Whether this plan makes a repository whose files it only proposes: nothing is built there before a merge."""
+    made = {change.address.name for change in changes if change.address.kind != FILES and change.before is None}
+    return repository in made and workshop.proposes(repository)
+
+
+def _may_come(source: Sequence[Resource], builds: Sequence[Build], changes: Sequence[Change], how: Following) -> bool:
+    """Whether a first build is on its way: it runs, or the files that start it are proposed."""
+    files = source[-1].address
+    is_running = any(build.status == "running" for build in builds)
+    return is_running or files in how.waiting or any(change.address == files for change in changes)
 
 
 def _reviewed(repository: str, builds: Sequence[Build], track: Track) -> tuple[Build | None, str]:
@@ -117,8 +136,9 @@ def _awaited(fleet: Fleet, homes: Homes, changes: Sequence[Change], workshop: Wo
         assert image.repository is not None
         files = resources[-1].address
         address = build_address(image.repository)
-        if files.kind != "files" or not (files in written or address in workshop.begun):
+        starts = files in written and not workshop.proposes(image.repository)
+        if files.kind != FILES or not (starts or address in workshop.begun):
             continue
-        needs: tuple[Address, ...] = (files,) if files in written else ()
+        needs: tuple[Address, ...] = (files,) if starts else ()
         wanted = Built(image=homes.names[key], host=files.provider)
         yield key, Change(address, None, wanted, needs=needs, group=str(address))

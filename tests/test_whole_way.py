@@ -424,3 +424,25 @@ def test_a_managed_file_edited_by_hand_is_drift_with_its_author(
     out = capsys.readouterr().out
     assert "The world changed" in out
     assert ".github/workflows/test.yaml was last changed by " in out
+
+
+def test_a_secret_moves_into_an_environment_and_goes_with_its_image(
+    whole: WholeFleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    before = whole.head
+    whole.document["images"]["climate"]["secrets"] = {"environment": "registry"}
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    source = whole.github.state.repository(SOURCE)
+    held = source.environments["registry"]
+    assert (list(source.secrets), list(held.secrets)) == ([], ["QUAY_USERNAME", "QUAY_PASSWORD"])
+    assert whole.head != before
+    assert whole.head[:12] in whole.tags
+    assert whole.head[:12] in whole.little.at_head("three.yaml")
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK, capsys.readouterr().out
+    del whole.document["images"]["climate"], whole.document["hubs"]["three"], whole.document["templates"]
+    whole.save()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
+    assert (source.topics, held.secrets) == ((), {})
+    assert list(held.branches.values()) == [("branch", "main")]

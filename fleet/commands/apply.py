@@ -197,6 +197,8 @@ def _report(outcome: Outcome, plan: Plan, options: argparse.Namespace) -> list[L
         for result in outcome.of(status):
             why = f": {result.why}" if result.why else ""
             lines.append(line("  ", ("error", status), f"  {result.group.key}{why}"))
+    for result in outcome.of(Status.PROPOSED):
+        lines.append(line("  ", ("change", "proposed in"), f" {result.why}  {result.group.key}"))
     totals = [f"{len(outcome.of(status)):,} {status}" for status in Status if outcome.of(status)]
     lines.append(line(("bold", "Applied: "), f"{', '.join(totals) or 'the plan has no changes'}."))
     moved = [

@@ -119,6 +119,8 @@ def _owned(workshop: Workshop, state: State | None) -> dict[Address, Spec]:
     owned: dict[Address, Spec] = {}
     for key, thing in (state.things if state else {}).items():
         address = Address.parse(key)
-        if address.provider in reachable and thing.current.get("owner") == workshop.fleet.name:
-            owned[address] = workshop.spec_type(address).model_validate_json(json.dumps(thing.current))
+        if address.provider in reachable:
+            spec = workshop.spec_type(address).model_validate_json(json.dumps(thing.current))
+            if spec.is_owned_by(workshop.fleet.name):
+                owned[address] = spec
     return owned

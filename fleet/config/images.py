@@ -19,6 +19,11 @@ from fleet.config.base import (
 )
 from fleet.reference import is_name
 
+ENVIRONMENT = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
+VARIABLE = r"^[A-Z_][A-Z0-9_]{0,254}$"
+"""https://docs.github.com/actions/reference/variables-reference#naming-conventions-for-configuration-variables"""
+
+VariableName = Annotated[str, StringConstraints(pattern=VARIABLE)]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
 
 
@@ -47,13 +52,16 @@ class Template(Strict):
 
 
 class SecretsPlace(Strict):
-    """Where a push credential is stored, if not in the source repository itself."""
+    """Where a push credential and variables are stored, if not in the source repository itself."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["environment"]}, {"required": ["organization", "shared"]}]}
     )
 
-    environment: Text | None = Field(default=None, description="An environment of the source repository.")
+    environment: Annotated[str, StringConstraints(pattern=ENVIRONMENT)] | None = Field(
+        default=None,
+        description="An environment of the source repository, which fleet makes and opens to its default branch only.",
+    )
     organization: Text | None = Field(
         default=None, description="An organisation, which gives its secret to the repositories that fleet selects."
     )
@@ -90,12 +98,24 @@ class BuiltImage(Strict):
         default=None, description="Where the push credential is stored; absent: in the source repository."
     )
 
+    variables: dict[VariableName, Text] = Field(
+        default_factory=dict,
+        description="Actions variables that its workflows may read: names in upper case, and values.",
+    )
+
     @model_validator(mode="after")
     def _needs_source(self) -> Self:
         if self.repository is None:
-            for key in ("template", "secrets"):
-                if getattr(self, key) is not None:
+            for key in ("template", "secrets", "variables"):
+                if getattr(self, key):
                     raise problem(f"{key} needs a repository to work on", at=[key])
+        return self
+
+    @model_validator(mode="after")
+    def _free_names(self) -> Self:
+        for name in self.variables:
+            if name.startswith("GITHUB_"):
+                raise problem(f"{name}: names that begin with GITHUB_ are GitHub's own", at=["variables", name])
         return self
 
     def registry_name(self, key: str) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleet import plugins
 from fleet.config.base import Keys
 from fleet.config.images import BuiltImage
 from fleet.config.loading import Loaded
 from fleet.config.root import Fleet
 from fleet.diagnostics import Diagnostic
+from fleet.provider import CodeHost
 
 
 def unbuilt(loaded: Loaded) -> list[Diagnostic]:
@@ -26,8 +28,13 @@ def unbuilt(loaded: Loaded) -> list[Diagnostic]:
 
 def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for name, host in fleet.code_hosts.items():
-        if host.delivery == "pull-request":
-            yield ("code_hosts", name, "delivery"), "delivery by pull request is"
+        if host.delivery == "pull-request" and not _can_propose(host.type):
+            yield ("code_hosts", name, "delivery"), f"delivery by pull request on code hosts of type {host.type} is"
+
+
+def _can_propose(type_name: str) -> bool:
+    found = plugins.load(type_name)
+    return found is not None and getattr(found, "propose", None) is not CodeHost.propose
 
 
 def _removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
@@ -37,5 +44,5 @@ def _removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
 
 def _sources(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
     for name, image in fleet.images.items():
-        if isinstance(image, BuiltImage) and image.secrets is not None:
-            yield ("images", name, "secrets"), "a secret outside of the source repository is"
+        if isinstance(image, BuiltImage) and image.secrets is not None and image.secrets.organization:
+            yield ("images", name, "secrets", "organization"), "an organisation's secret is"

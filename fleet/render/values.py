@@ -16,6 +16,7 @@ MOST_STEPS, MOST_INPUTS, MOST_PERMISSIONS = 8, 16, 8
 _HOST = r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]{1,5})?"
 _IMAGE = r"(?=.{1,255}$)[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
 _BRANCH = r"(?=.{1,255}$)[A-Za-z0-9_][A-Za-z0-9._/-]*"
+_ENVIRONMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 _ACTION = r"(?=.{1,200}$)[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*"
 _REF = r"(?=.{1,100}$)[A-Za-z0-9][A-Za-z0-9._/-]*"
 _COMMIT = r"[0-9a-f]{40}"
@@ -69,7 +70,7 @@ class RenderValues:
     """What a template may write; raises InputError for a value that could mean more than itself where it is written.
 
     `image_name` is the path in the registry, and `actions` the table of pins. Without a `login` the build logs in
-    nowhere.
+    nowhere. `environment` is empty where the build runs in none.
     """
 
     registry_host: str
@@ -77,6 +78,7 @@ class RenderValues:
     default_branch: str
     actions: Mapping[str, Pin] = field(default_factory=dict)
     login: Login | None = None
+    environment: str = ""
 
     def __post_init__(self) -> None:
         _match(self.registry_host, _HOST, "the registry's host", "a host, with a port where it needs one")
@@ -84,6 +86,9 @@ class RenderValues:
         _match(self.image_name, _IMAGE, "the image's name", words)
         words = "letters, digits, _ and, not at its beginning, . - /"
         _match(self.default_branch, _BRANCH, "the default branch", words)
+        if self.environment:
+            words = "letters, digits and, not at its beginning, . _ -"
+            _match(self.environment, _ENVIRONMENT, "the environment", words)
         if self.login is not None:
             _check_login(self.login, self.actions)
 
@@ -162,6 +167,7 @@ def known_values(values: RenderValues) -> Mapping[str, object]:
         "image_name": values.image_name,
         "default_branch": values.default_branch,
         "actions": {name: str(pin) for name, pin in values.actions.items()},
+        "environment": values.environment,
         "username": login.username if login else None,
         "password": login.password if login else None,
         "permissions": [{"name": name, "access": access} for name, access in login.permissions.items()]

@@ -101,7 +101,7 @@ class Rig:
 
     def resources(self) -> list[Resource]:
         """All that the images of fleet.yaml need."""
-        return self.subject.resources(self.homes())
+        return self.subject.resources(find_homes(load(self.folder / "fleet.yaml"), self.workshop())[0])
 
     def read(self, addresses: Collection[Address]) -> dict[Address, Spec]:
         """What stands at these addresses, read as one run would."""

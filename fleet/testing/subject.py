@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet import plugins
+from fleet.images import Homes
 from fleet.model import Action, Resource
-from fleet.provider import CodeHost, Credentials, Home, Login, Provider, Secret
+from fleet.provider import CodeHost, Credentials, Login, Provider, Secret
 from fleet.sandbox.http import WRITES, Request, Response, Service
 from fleet.services import Workshop
 
@@ -77,9 +78,11 @@ class Subject(ABC):
         """The provider under test, as one run opens it."""
         return workshop[NAME]
 
-    def resources(self, homes: Sequence[Home]) -> list[Resource]:
-        """What the fleet.yaml that was written last wants to exist; `homes` are those of its images."""
-        return [resource for home in homes for resource in home.resources]
+    def resources(self, homes: Homes) -> list[Resource]:
+        """What the fleet.yaml that was written last wants of the provider; `homes` are those of its images."""
+        of_registries = (home.resources for home in homes.homes.values())
+        needed = [resource for group in (*of_registries, *homes.sources.values()) for resource in group]
+        return [resource for resource in needed if resource.address.provider == NAME]
 
     @abstractmethod
     def entry(self, url: str) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fleet.provider import (
@@ -15,17 +15,20 @@ from fleet.provider import (
     Context,
     Files,
     Limits,
+    Logged,
     Objection,
+    Proposal,
+    Proposed,
     Receipts,
     Remark,
     Resource,
     Reveal,
-    SecretRef,
     Settings,
     SourceRepository,
     Spec,
     Swap,
     Swapped,
+    Text,
     Verdict,
 )
 from fleet_github.blaming import blame
@@ -34,26 +37,33 @@ from fleet_github.branches import default_branches
 from fleet_github.building import build_of_commit, builds_of_branch, running_builds
 from fleet_github.client import Client
 from fleet_github.comments import find_remark, put_check, put_comment
+from fleet_github.environments import make_environment, set_variable
 from fleet_github.files import read_files, write_commit
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
-from fleet_github.preflight import preflight
+from fleet_github.preflight import notices, preflight
+from fleet_github.proposing import find_proposal, list_commits, managed_proposals, propose, propose_managed
 from fleet_github.reading import read_world
 from fleet_github.refs import read_branch, repository_at, swap_branch
 from fleet_github.sealing import store_credential
 from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
+    ENVIRONMENT,
     FILES,
     REPOSITORY,
-    SECRET,
+    SECRETS,
+    VARIABLES,
     ActionsSecret,
+    ActionsVariable,
+    Environment,
     First,
     ManagedFiles,
+    Place,
     Repository,
     check_repository_name,
-    split_secret,
 )
+from fleet_github.wanting import Within
 
 
 class GitHub(CodeHost):
@@ -61,7 +71,9 @@ class GitHub(CodeHost):
 
     kinds: ClassVar[Mapping[str, type[Spec]]] = {
         REPOSITORY: Repository,
-        SECRET: ActionsSecret,
+        **dict.fromkeys(SECRETS, ActionsSecret),
+        **dict.fromkeys(VARIABLES, ActionsVariable),
+        ENVIRONMENT: Environment,
         FILES: ManagedFiles,
     }
     settings: ClassVar[type[Settings]] = GitHubSettings
@@ -70,6 +82,7 @@ class GitHub(CodeHost):
     def __init__(self, name: str, settings: GitHubSettings, context: Context) -> None:
         super().__init__(name, settings, context)
         self._client = Client(settings, context)
+        self._proposes = settings.delivery == "pull-request"
         self._listing = Listing(self._client, context, name)
 
     def files(self, repository: str, ref: str | None, paths: Collection[str]) -> Files:
@@ -107,7 +120,8 @@ class GitHub(CodeHost):
         return repository_at(self._client, url)
 
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
-        """The repository, its secrets, and its managed files last; raises ValueError for a name GitHub won't take."""
+        """The repository, what its builds are given, and its managed files last; raises ValueError for a name GitHub
+        won't take."""
         check_repository_name(source.repository)
         repository = Address(self.name, REPOSITORY, source.repository)
         wanted = Repository(
@@ -116,45 +130,59 @@ class GitHub(CodeHost):
             visibility=source.visibility,
             first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
         )
-        secrets = [
-            Resource(
-                Address(self.name, SECRET, f"{source.repository}/{name}"),
-                ActionsSecret(source=ref, also=also, replace=source.replace_secrets),
-                (repository, *(need for need in source.needs if need == ref.source)),
-                stores=ref.source,
-            )
-            for name, ref, also in _by_credential(source.secrets)
-        ]
+        within = Within(self.name, source)
+        environment = within.environment(repository)
+        holder = environment.address if environment else repository
+        kept = [*within.secrets(holder), *within.variables(holder)]
         files = Resource(
             Address(self.name, FILES, source.repository),
             ManagedFiles(files=dict(source.managed), overwrite=source.overwrite_edits),
-            (repository, *(secret.address for secret in secrets)),
+            (repository, *(resource.address for resource in kept)),
         )
-        return Resource(repository, wanted, source.needs), *secrets, *([files] if source.managed else [])
+        made = [Resource(repository, wanted, source.needs), *([environment] if environment else [])]
+        return *made, *kept, *([files] if source.managed else [])
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
         if isinstance(change.after, ActionsSecret):
             return 3 + 3 * len(change.after.also)
-        return {REPOSITORY: 7, FILES: 3}.get(change.address.kind, 1) if change.after else 2
+        return (
+            {REPOSITORY: 7, FILES: 8 if self._proposes else 3, ENVIRONMENT: 4, **dict.fromkeys(VARIABLES, 2)}.get(
+                change.address.kind, 1
+            )
+            if change.after
+            else 2
+        )
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
-        """One query for 25 repositories with their files, and one request for each repository with secrets."""
+        """One query for 25 repositories with their files, and one request for each list of secrets or variables."""
         return read_world(self._client, self.context, self._listing, addresses)
 
     def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
         """What GitHub is sure to refuse: a few requests for each owner, and some for repositories that change."""
-        return preflight(self._client, self.context, changes)
+        return preflight(self._client, self.context, changes, commits=not self._proposes)
 
-    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | None:
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """What would make builds wait."""
+        return notices(self._client, self.context, changes)
+
+    def apply(self, changes: Sequence[Change], reveal: Reveal) -> Receipts | Proposed | None:
         """Make each thing what it is to be; the receipts are what reading it again needs."""
+        if self._proposes and isinstance(changes[0].after, ManagedFiles):
+            return propose_managed(self._client, self.context, changes[0].address, changes[0].after)
         receipts: dict[Address, Mapping[str, Any]] = {}
         for change in changes:
             match change.after:
                 case Repository() as wanted:
                     make_repository(self._client, self.context, change.address.name, wanted)
                 case ActionsSecret() as wanted:
-                    receipts[change.address] = store_credential(self._client, change.address.name, wanted, reveal)
+                    place = Place.of(change.address)
+                    receipts[change.address] = store_credential(self._client, place, wanted, reveal)
+                case Environment() as wanted:
+                    place = Place.of(change.address)
+                    make_environment(self._client, place.repository, place.name, wanted)
+                case ActionsVariable() as wanted:
+                    set_variable(self._client, Place.of(change.address), wanted.value)
                 case ManagedFiles() as wanted:
                     receipts[change.address] = write_managed(self._client, self.context, change.address.name, wanted)
                 case _:
@@ -162,12 +190,12 @@ class GitHub(CodeHost):
         return receipts
 
     def _forget(self, change: Change) -> None:
-        """Take our topic off a repository, or our secret out of it; files and all else stay as they are."""
+        """Take our topic off a repository, or our secret out of where it lies; all else stays as it is."""
         address = change.address
-        if address.kind == SECRET:
-            repository, name = split_secret(address.name)
-            for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), name):
-                self._client.rest("DELETE", f"/repos/{repository}/actions/secrets/{secret}", None, 404)
+        if address.kind in SECRETS:
+            place = Place.of(address)
+            for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), place.name):
+                self._client.rest("DELETE", f"{place.vault}/secrets/{secret}", None, 404)
         elif address.kind == REPOSITORY:
             found = self._client.rest("GET", f"/repos/{address.name}", None, 404)
             topics = found.document.get("topics") or [] if found.status == 200 else []
@@ -191,6 +219,22 @@ class GitHub(CodeHost):
         """A check on a commit, which an App's token may put there."""
         return put_check(self._client, repository, commit, verdict)
 
+    def proposal(self, repository: str, branch: str, paths: Collection[str]) -> Proposal | None:
+        """The newest pull request from a branch: one request, and two where it is open, one where it was closed."""
+        return find_proposal(self._client, repository, branch, paths)
+
+    def propose(self, request: CommitRequest, branch: str, text: Text) -> str:
+        """One pull request, opened or brought up to date: about seven requests."""
+        return propose(self._client, request, branch, text)
+
+    def proposals(self, changes: Collection[Change]) -> Mapping[Address, Proposal]:
+        """The pull requests that hold changes of managed files already: up to three requests for each."""
+        return managed_proposals(self._client, self.context, changes) if self._proposes else {}
+
+    def commits(self, repository: str, old: str, new: str) -> Sequence[Logged]:
+        """The default branch's commits between two: one request."""
+        return list_commits(self._client, repository, old, new)
+
     def remark_on(self, repository: str, commit: str, marker: str) -> Remark | None:
         """Our comment on the pull request that a commit merged."""
         return find_remark(self._client, repository, commit, marker)
@@ -198,10 +242,3 @@ class GitHub(CodeHost):
     def running(self, repository: str, workflow: str) -> Mapping[str, str]:
         """The runs that have not ended, of the newest hundred: one request."""
         return running_builds(self._client, repository, workflow)
-
-
-def _by_credential(secrets: Mapping[str, SecretRef]) -> Iterator[tuple[str, SecretRef, dict[str, SecretRef]]]:
-    """For each credential the first secret that holds a part of it, and the others."""
-    for source in dict.fromkeys(ref.source for ref in secrets.values()):
-        (name, ref), *others = [(name, ref) for name, ref in secrets.items() if ref.source == source]
-        yield name, ref, dict(others)

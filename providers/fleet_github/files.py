@@ -47,11 +47,17 @@ def read_files(client: Client, repository: str, ref: str | None, paths: Collecti
         missing = f"has no branch {ref}" if ref else "is empty: it has no commit yet"
         raise ProviderError(f"{repository} {missing}")
     head = str(branch["target"]["oid"])
-    contents: dict[str, bytes] = {}
-    for batch in batches(sorted(set(paths)), FILES_A_QUERY):
-        contents |= _read_batch(client, repository, head, batch)
+    contents = read_at(client, repository, head, paths)
     warning = _warning(f"{branch['name']} of {repository}", branch)
     return Files(str(branch["name"]), head, contents, _refusal(repository, found), warning)
+
+
+def read_at(client: Client, repository: str, commit: str, paths: Collection[str]) -> dict[str, bytes]:
+    """The files at a commit; one that is not there has no entry."""
+    contents: dict[str, bytes] = {}
+    for batch in batches(sorted(set(paths)), FILES_A_QUERY):
+        contents |= _read_batch(client, repository, commit, batch)
+    return contents
 
 
 def _refusal(repository: str, found: Mapping[str, Any]) -> str:

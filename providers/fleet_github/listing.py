@@ -1,7 +1,8 @@
-"""When each Actions secret was last stored: one request per repository, which costs little where nothing changed.
+"""What lies in repositories and environments, one list each, which costs little where nothing changed.
 
-An answer of 304 does not count against GitHub's primary limit, so what it last said is kept between runs: names and
-times, never a value. https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+An answer of 304 does not count against GitHub's primary limit, so what it last said is kept between runs: names, times
+and the values of variables, never a secret.
+https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
 """
 
 from __future__ import annotations
@@ -9,54 +10,82 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from fleet.provider import Context, TryAgain
 from fleet_github.client import Client
+from fleet_github.environments import branch_pattern
 
 _MOST = 100
-"""Secrets that a repository may have; one page holds as many, so that no list changes between two of its pages.
+"""Secrets that a repository may have; one page holds as many, so that no list changes between two of its pages. Of
+variables there may be more, and fleet looks at the first hundred.
 https://docs.github.com/en/actions/reference/limits"""
+
+Pick = Callable[[Any], dict[str, str]]
+"""What is kept of an answer."""
+
+
+def whole(path: str) -> str:
+    """A list's path, for one page that holds all of it."""
+    return f"{path}?per_page={_MOST}"
+
+
+def secrets(document: Any) -> dict[str, str]:
+    """By name, when each was last stored."""
+    return {str(entry["name"]): str(entry["updated_at"]) for entry in document["secrets"]}
+
+
+def variables(document: Any) -> dict[str, str]:
+    """By name, the value of each."""
+    return {str(entry["name"]): str(entry["value"]) for entry in document["variables"]}
+
+
+def policy(document: Any) -> dict[str, str]:
+    """Which branches an environment lets in: `any`, `protected` or `chosen` ones."""
+    found = document["deployment_branch_policy"] or {}
+    chosen = "chosen" if found.get("custom_branch_policies") else "protected"
+    return {"policy": chosen if found else "any"}
+
+
+def branches(document: Any) -> dict[str, str]:
+    """The patterns of the branches that are let in."""
+    return {branch_pattern(entry): str(entry["id"]) for entry in document["branch_policies"]}
 
 
 class Listing:
-    """The secrets of repositories, with what GitHub last said of them."""
+    """Documents of GitHub's, with what it last said of them."""
 
     def __init__(self, client: Client, context: Context, name: str) -> None:
         self._client = client
         self._context = context
-        self._file = context.cache / f"secrets-{quote(name, safe='')}.json" if context.cache else None
+        self._file = context.cache / f"lists-{quote(name, safe='')}.json" if context.cache else None
 
-    def of(self, repositories: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """By repository the names of its secrets, with the time at which each was last stored."""
-        known = self._known() if repositories else {}
+    def of(self, paths: Sequence[str], pick: Pick) -> Mapping[str, Mapping[str, str]]:
+        """By path what is picked out of the document there; nothing of one that is not there."""
+        known = self._known() if paths else {}
 
-        def look(repository: str) -> dict[str, Any]:
-            return self._look(repository, known.get(repository))
+        def look(path: str) -> dict[str, Any]:
+            return self._look(path, pick, known.get(path))
 
-        found = dict(zip(repositories, self._context.each(look, repositories), strict=True))
-        if any(known.get(repository) != entry for repository, entry in found.items()):
+        found = dict(zip(paths, self._context.each(look, paths), strict=True))
+        if any(known.get(path) != entry for path, entry in found.items()):
             self._keep({**known, **found})
-        return {repository: entry["secrets"] for repository, entry in found.items()}
+        return {path: entry["found"] for path, entry in found.items()}
 
-    def _look(self, repository: str, known: dict[str, Any] | None) -> dict[str, Any]:
+    def _look(self, path: str, pick: Pick, known: dict[str, Any] | None) -> dict[str, Any]:
         headers = {"If-None-Match": known["etag"]} if known else {}
-        path = f"/repos/{repository}/actions/secrets?per_page={_MOST}"
         reply = self._client.rest("GET", path, None, 404, headers=headers)
         if reply.status == 304 and known:
             return known
         if reply.status == 404:
-            return {"etag": "", "secrets": {}}
-        listed = reply.document.get("secrets") if isinstance(reply.document, dict) else None
+            return {"etag": "", "found": {}}
         try:
-            secrets = {str(entry["name"]): str(entry["updated_at"]) for entry in listed}  # type: ignore[union-attr]
-        except (KeyError, TypeError):
-            raise TryAgain(
-                f"{self._client.host} sent something that is no list of the secrets of {repository}"
-            ) from None
-        return {"etag": reply.headers.get("etag", ""), "secrets": secrets}
+            found = pick(reply.document)
+        except (KeyError, TypeError, AttributeError):
+            raise TryAgain(f"{self._client.host} sent something that is not what stands at {path}") from None
+        return {"etag": reply.headers.get("etag", ""), "found": found}
 
     def _known(self) -> dict[str, dict[str, Any]]:
         if self._file is None:
@@ -81,6 +110,6 @@ class Listing:
 def _is_entry(entry: object) -> bool:
     if not isinstance(entry, dict):
         return False
-    etag, secrets = entry.get("etag"), entry.get("secrets")
-    is_listed = isinstance(secrets, dict) and all(isinstance(moment, str) for moment in secrets.values())
+    etag, found = entry.get("etag"), entry.get("found")
+    is_listed = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
     return isinstance(etag, str) and etag != "" and is_listed

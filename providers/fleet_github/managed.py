@@ -24,7 +24,7 @@ def write_managed(client: Client, context: Context, repository: str, wanted: Man
         differing = {path: data for path, data in contents.items() if found.contents.get(path) != data}
         if not differing:
             return {"commit": found.head, "builds": False, "files": dict(wanted.files)}
-        builds = any(_matters(found.contents.get(path), data) for path, data in differing.items())
+        builds = any(matters(found.contents.get(path), data) for path, data in differing.items())
         headline = MANAGED_MESSAGE if builds else f"{MANAGED_MESSAGE} {SKIP_CI}"
         message = f"{headline}\n\nFleet: {context.fleet}\n"
         try:
@@ -35,7 +35,7 @@ def write_managed(client: Client, context: Context, repository: str, wanted: Man
     raise ProviderError(f"{repository}: its branch moved each of the {RACES} times that fleet committed")
 
 
-def _matters(old: bytes | None, new: bytes) -> bool:
+def matters(old: bytes | None, new: bytes) -> bool:
     """Whether a build comes out otherwise: another pin of an action or another comment changes no image."""
     return old is None or _essence(old) != _essence(new)
 

@@ -9,7 +9,7 @@ from typing import Any
 from fleet.provider import Change, Objection
 from fleet_github.allowed_actions import not_allowed
 from fleet_github.client import Client, Reply
-from fleet_github.specs import Repository
+from fleet_github.specs import VARIABLE, WITHIN_ENVIRONMENT, Repository
 
 Found = tuple[Change, Objection]
 
@@ -18,7 +18,7 @@ query($login: String!) { organization(login: $login) { viewerCanCreateRepositori
 """
 
 _APP_NEEDS = {"administration": "write", "contents": "write", "secrets": "write", "actions": "read"}
-"""Permissions of an installation; `workflows` is asked for where a workflow is written."""
+"""Permissions of an installation; `workflows` and the others are asked for where they are needed."""
 
 _ENOUGH = {"read": ("read", "write", "admin"), "write": ("write", "admin")}
 
@@ -55,7 +55,13 @@ def _rights(client: Client, owner: Owner, reply: Reply, *, touches_workflows: bo
     """
     granted, first = client.login.permissions, owner.changes[0]
     if granted is not None:
-        needed = {**_APP_NEEDS, **({"workflows": "write"} if touches_workflows else {})}
+        kinds = {change.address.kind for change in owner.changes}
+        needed = {
+            **_APP_NEEDS,
+            **({"workflows": "write"} if touches_workflows else {}),
+            **({"environments": "write"} if kinds & WITHIN_ENVIRONMENT else {}),
+            **({"actions_variables": "write"} if VARIABLE in kinds else {}),
+        }
         lacking = [f"{name}={level}" for name, level in needed.items() if granted.get(name) not in _ENOUGH[level]]
         if lacking:
             reason = f"is out of reach: the GitHub App was not granted {', '.join(lacking)}"

@@ -15,10 +15,10 @@ from fleet_github.batches import Document, Question, ask
 from fleet_github.branch_rules import FIELDS as RULES
 from fleet_github.branch_rules import rules_against
 from fleet_github.client import Client
+from fleet_github.environments import waiting_in
 from fleet_github.files import MAY_PUSH
 from fleet_github.owners import Owner, against_owner
-from fleet_github.reading import repository_of
-from fleet_github.specs import ManagedFiles, Repository
+from fleet_github.specs import WITHIN_ENVIRONMENT, ManagedFiles, Place, Repository, repository_of
 
 Found = tuple[Change, Objection]
 
@@ -51,8 +51,10 @@ class Wanted:
         return spec.first.template if isinstance(spec, Repository) and spec.first else None
 
 
-def preflight(client: Client, context: Context, changes: Collection[Change]) -> Mapping[Address, Objection]:
-    """The first objection to each change, by its address."""
+def preflight(
+    client: Client, context: Context, changes: Collection[Change], *, commits: bool = True
+) -> Mapping[Address, Objection]:
+    """The first objection to each change, by its address; rules of branches only where fleet `commits` to them."""
     wanted: dict[str, Wanted] = {}
     for change in changes:
         if change.after is not None:
@@ -60,20 +62,34 @@ def preflight(client: Client, context: Context, changes: Collection[Change]) -> 
             wanted.setdefault(name.casefold(), Wanted(name)).changes.append(change)
     if not wanted:
         return {}
-    asked = _Preflight(client, context, list(wanted.values()))
+    asked = _Preflight(client, context, list(wanted.values()), commits=commits)
     objections: dict[Address, Objection] = {}
     for change, objection in asked.all():
         objections.setdefault(change.address, objection)
     return objections
 
 
+def notices(client: Client, context: Context, changes: Collection[Change]) -> list[str]:
+    """What would make builds wait: one request for each environment that builds of these changes run in."""
+    concerned = (address for change in changes for address in (change.address, *change.needs))
+    places = [Place.of(address) for address in concerned if address.kind in WITHIN_ENVIRONMENT]
+    environments = list(dict.fromkeys((place.repository, place.environment) for place in places))
+    found = context.each(lambda where: waiting_in(client, *where), environments)
+    return [
+        f"builds of {repository} wait for {' and '.join(reasons)}, which their environment {name} asks for"
+        for (repository, name), reasons in zip(environments, found, strict=True)
+        if reasons
+    ]
+
+
 class _Preflight:
     """The questions of one plan."""
 
-    def __init__(self, client: Client, context: Context, wanted: list[Wanted]) -> None:
+    def __init__(self, client: Client, context: Context, wanted: list[Wanted], *, commits: bool) -> None:
         self._client = client
         self._context = context
         self._wanted = wanted
+        self._commits = commits
         templates = [one.template for one in wanted if one.template]
         names = list(dict.fromkeys([*(one.name for one in wanted), *templates]))
         self._standing = ask(client, context.each, names, Question(_FIELDS, follow=True))
@@ -152,8 +168,9 @@ class _Preflight:
     def _of_files(self, one: Wanted) -> list[Found]:
         change = one.files
         assert change is not None
+        standing, is_app = self._standing[one.name], self._is_app
         objections = [
-            *rules_against(self._client, one.name, self._standing[one.name], is_app=self._is_app),
+            *(rules_against(self._client, one.name, standing, is_app=is_app) if self._commits else ()),
             *may_run(self._client, one.name, actions_used(self._context, [change.after])),
         ]
         return [(change, objection) for objection in objections]

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from fleet.provider import Address, Context, SecretRef, Spec, TryAgain
+from fleet_github import listing as listing_of
 from fleet_github.batches import Document, Question, ask
 from fleet_github.client import Client
 from fleet_github.listing import Listing
 from fleet_github.making import owner_of
-from fleet_github.specs import FILES, REPOSITORY, SECRET, ActionsSecret, ManagedFiles, Repository, split_secret
+from fleet_github.specs import (
+    ENVIRONMENT,
+    FILES,
+    REPOSITORY,
+    SECRETS,
+    VARIABLES,
+    ActionsSecret,
+    ActionsVariable,
+    Environment,
+    ManagedFiles,
+    Place,
+    Repository,
+    repository_of,
+)
 
 _FIELDS = "nameWithOwner description visibility isArchived repositoryTopics(first: 100) { nodes { topic { name } } }"
 
@@ -34,12 +48,9 @@ def read_world(
         elif address.kind == FILES:
             blobs = _blobs(standing, every, paths[address])
             world[address] = ManagedFiles(files=blobs, edited=_edits(client, context, address, paths[address], blobs))
-    return world | _secrets(context, listing, [one for one in addresses if one.kind == SECRET], found)
-
-
-def repository_of(address: Address) -> str:
-    """The repository that an address belongs to."""
-    return split_secret(address.name)[0] if address.kind == SECRET else address.name
+    world |= _secrets(context, listing, [one for one in addresses if one.kind in SECRETS], found)
+    world |= _variables(listing, [one for one in addresses if one.kind in VARIABLES], found)
+    return world | _environments(listing, [one for one in addresses if one.kind == ENVIRONMENT], found)
 
 
 def _paths(context: Context, address: Address) -> Sequence[str]:
@@ -80,27 +91,64 @@ def _edits(
 def _secrets(
     context: Context, listing: Listing, addresses: Sequence[Address], found: Mapping[str, Document]
 ) -> dict[Address, Spec]:
-    names = list(dict.fromkeys(name for name in map(repository_of, addresses) if name in found))
-    listed = listing.of(names)
+    places = _there(addresses, found)
+    paths = {address: listing_of.whole(f"{place.vault}/secrets") for address, place in places.items()}
+    listed = listing.of(_each(paths.values()), listing_of.secrets)
     world: dict[Address, Spec] = {}
-    for address in addresses:
-        repository, name = split_secret(address.name)
-        stored = listed.get(repository, {})
-        secret = _secret(context, address, stored) if name in stored else None
+    for address, path in paths.items():
+        stored = listed[path]
+        secret = _secret(context, address, stored) if places[address].name in stored else None
         if secret is not None:
             world[address] = secret
     return world
 
 
+def _variables(listing: Listing, addresses: Sequence[Address], found: Mapping[str, Document]) -> dict[Address, Spec]:
+    places = _there(addresses, found)
+    paths = {address: listing_of.whole(f"{place.vault}/variables") for address, place in places.items()}
+    listed = listing.of(_each(paths.values()), listing_of.variables)
+    values = {address: listed[path].get(places[address].name) for address, path in paths.items()}
+    return {address: ActionsVariable(value=value) for address, value in values.items() if value is not None}
+
+
+def _environments(listing: Listing, addresses: Sequence[Address], found: Mapping[str, Document]) -> dict[Address, Spec]:
+    places = _there(addresses, found)
+    paths = {address: f"/repos/{place.repository}/environments/{place.name}" for address, place in places.items()}
+    policies = listing.of(_each(paths.values()), listing_of.policy)
+    inner = {
+        path: listing_of.whole(f"{path}/deployment-branch-policies")
+        for path, found in policies.items()
+        if found.get("policy") == "chosen"
+    }
+    branches = listing.of(list(inner.values()), listing_of.branches)
+    world: dict[Address, Spec] = {}
+    for address, path in paths.items():
+        if policies[path]:
+            patterns = tuple(sorted(branches[inner[path]])) if path in inner else ()
+            world[address] = Environment.model_validate({**policies[path], "branches": patterns})
+    return world
+
+
+def _there(addresses: Sequence[Address], found: Mapping[str, Document]) -> dict[Address, Place]:
+    """The places of addresses whose repository is there."""
+    places = {address: Place.of(address) for address in addresses}
+    return {address: place for address, place in places.items() if place.repository in found}
+
+
+def _each(paths: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(paths))
+
+
 def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> ActionsSecret | None:
     """A secret that is there; None for one that a killed run of ours may have written, so that it is written again."""
-    if context.begun(address):  # also one that was recorded before: dates of a second's precision may be equal
-        return None
     recorded = context.recorded(address)
+    is_wanted = recorded is None or context.wanted(address) is not None
+    if context.begun(address) and is_wanted:  # also one recorded before: dates of a second's precision may be equal
+        return None
     if recorded is None:
         return ActionsSecret()
     also = recorded.get("also") or {}
-    written = {split_secret(address.name)[1]: recorded, **also}
+    written = {Place.of(address).name: recorded, **also}
     changed = any(stored.get(name) != receipt.get("updated_at") for name, receipt in written.items())
     refs = {name: SecretRef.model_validate(receipt["source"]) for name, receipt in also.items()}
     if changed:

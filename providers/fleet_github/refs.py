@@ -108,7 +108,7 @@ def _commit_on(client: Client, swap: Swap) -> Swapped:
 def _begin(client: Client, swap: Swap) -> Swapped:
     root = f"/repos/{swap.repository}/git"
     contents = {path: data for path, data in swap.contents.items() if data is not None}
-    tree = [_entry(client, root, path, data) for path, data in contents.items()]
+    tree = [tree_entry(client, root, path, data) for path, data in contents.items()]
     made = client.rest("POST", f"{root}/trees", {"tree": tree}, 409)
     if made.status == 409:
         raise ProviderError(f"{swap.repository} is empty: give it a first commit, and then fleet can keep state in it")
@@ -122,7 +122,8 @@ def _begin(client: Client, swap: Swap) -> Swapped:
     return Swapped(commit, _time(client, reply))
 
 
-def _entry(client: Client, root: str, path: str, data: bytes) -> dict[str, str]:
+def tree_entry(client: Client, root: str, path: str, data: bytes) -> dict[str, str]:
+    """A file as an entry of a tree; one that is no text is stored as a blob first."""
     entry = {"path": path, "mode": "100644", "type": "blob"}
     try:
         return {**entry, "content": data.decode()}

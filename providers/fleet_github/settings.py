@@ -47,4 +47,7 @@ class GitHubSettings(Settings):
 
     type: Literal["github"] = Field(description="GitHub.")
     auth: GitHubAuth = Field(description="How fleet logs in.")
+    delivery: Literal["commit", "pull-request"] = Field(
+        default="commit", description="How changes to files arrive: a commit on the branch, or a pull request."
+    )
     base_url: Url | None = Field(default=None, description="The REST API of an Enterprise Server.")

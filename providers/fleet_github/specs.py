@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from fleet.provider import Frozen, Objection, Owned, ProviderError, SecretRef, Spec
+from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, SecretRef, Spec
 
 REPOSITORY, SECRET, FILES = "repository", "secret", "files"
+VARIABLE, ENVIRONMENT = "variable", "environment"
+ENVIRONMENT_SECRET, ENVIRONMENT_VARIABLE = "environment-secret", "environment-variable"
+
+SECRETS = frozenset({SECRET, ENVIRONMENT_SECRET})
+WITHIN_ENVIRONMENT = frozenset({ENVIRONMENT_SECRET, ENVIRONMENT_VARIABLE})
+VARIABLES = frozenset({VARIABLE, ENVIRONMENT_VARIABLE})
 
 TOPIC = "fleet-"
 """Begins the topic that marks a repository; the fleet's name follows."""
@@ -56,6 +63,10 @@ class ActionsSecret(Spec):
     changed: bool = False
     replace: bool = False
 
+    def is_owned_by(self, fleet: str) -> bool:
+        """By our record of having stored it as it is: what somebody stored meanwhile is theirs."""
+        return self.source is not None
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ActionsSecret):
             return False
@@ -67,6 +78,22 @@ class ActionsSecret(Spec):
 
     def _is_unknown(self) -> bool:
         return self.source is None and not self.changed
+
+
+class ActionsVariable(Spec):
+    """A variable; anybody who sees the repository's settings may read it."""
+
+    value: str
+
+
+class Environment(Spec):
+    """Which branches' jobs an environment lets in: any, protected ones, or chosen ones by their patterns.
+
+    Who must approve of a job, and how long it waits, is nothing that fleet sets or compares.
+    """
+
+    policy: Literal["any", "protected", "chosen"] = "chosen"
+    branches: tuple[str, ...] = ()
 
 
 class ManagedFiles(Spec):
@@ -106,10 +133,30 @@ def check_repository_name(repository: str) -> None:
         raise ValueError(f"GitHub takes no repository {repository!r}: write owner/name with letters, digits and . _ -")
 
 
-def split_secret(name: str) -> tuple[str, str]:
-    """Repository and name of a secret's address."""
-    repository, _, secret = name.rpartition("/")
-    return repository, secret
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret or variable lies: its repository, an environment of it if any, and its own name."""
+
+    repository: str
+    environment: str
+    name: str
+
+    @classmethod
+    def of(cls, address: Address) -> Place:
+        """Read `owner/name/NAME` or `owner/name/ENVIRONMENT/NAME`."""
+        owner, repository, *environment, name = address.name.split("/")
+        return cls(f"{owner}/{repository}", "".join(environment), name)
+
+    @property
+    def vault(self) -> str:
+        """The path of the API under which secrets and variables of this place lie."""
+        root = f"/repos/{self.repository}"
+        return f"{root}/environments/{self.environment}" if self.environment else f"{root}/actions"
+
+
+def repository_of(address: Address) -> str:
+    """The repository that an address belongs to."""
+    return "/".join(address.name.split("/")[:2])
 
 
 def foreign(owner: str | None, fleet: str, what: str) -> None:

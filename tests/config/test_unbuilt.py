@@ -37,8 +37,12 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
     ("text", "words"),
     [
         (
-            FOLLOWING + "code_hosts: {g: {type: github, auth: {token: {env: T}}, delivery: pull-request}}\n",
-            "12:57: delivery by pull request is not built yet",
+            FOLLOWING.replace(
+                "images: {",
+                "images: {own: {repository: a/b, registry: g, secrets: {organization: a, shared: true}}, ",
+            )
+            + "registries: {g: {type: ghcr, owner: a}}\ncode_hosts: {g2: {type: github, auth: {token: {env: T}}}}\n",
+            "an organisation's secret is not built yet",
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from fleet.errors import Unsure
 from fleet.model import Address, Change, Resource, Secret, SecretRef
-from fleet.provider import Context, SourceRepository
+from fleet.provider import Context, Receipts, SourceRepository
 from fleet.sandbox.github import Sandbox, serve_github
 from fleet.sandbox.http import Fault
 from fleet_github import GitHub
@@ -69,11 +69,18 @@ def stored(github: Sandbox) -> dict[str, str]:
     return {name: secret.value for name, secret in github.state.repository(REPOSITORY).secrets.items()}
 
 
+def applied(github: Sandbox, changes: Sequence[Change]) -> Receipts:
+    """The receipts of changes that are written at once."""
+    receipts = host(github, {}).apply(changes, reveal)
+    assert isinstance(receipts, Mapping)
+    return receipts
+
+
 def test_the_secrets_of_one_credential_are_one_thing(sandbox: Sandbox) -> None:
     first, other = wanted = resources(host(sandbox, {}))
     assert [resource.address.name for resource in wanted] == [f"{REPOSITORY}/AWS_ACCESS_KEY_ID", f"{REPOSITORY}/OTHER"]
     changes = [Change(resource.address, None, resource.spec) for resource in wanted]
-    receipts = host(sandbox, {}).apply(changes, reveal) or {}
+    receipts = applied(sandbox, changes)
     assert stored(sandbox) == {
         "AWS_ACCESS_KEY_ID": "the id",
         "AWS_SECRET_ACCESS_KEY": "the secret",
@@ -88,7 +95,7 @@ def test_the_secrets_of_one_credential_are_one_thing(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_one_that_went_or_was_changed_makes_both_differ(sandbox: Sandbox, name: str) -> None:
     first, _ = resources(host(sandbox, {}))
-    receipts = host(sandbox, {}).apply([Change(first.address, None, first.spec)], reveal) or {}
+    receipts = applied(sandbox, [Change(first.address, None, first.spec)])
     held = sandbox.state.repository(REPOSITORY).secrets
     changed = held[name]
     del held[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet.sandbox.github import Limits, State
+from fleet.sandbox.github.model_actions import Environment, Variable
 from fleet.sandbox.github.model_actions import Secret as StoredSecret
 from fleet.sandbox.github.objects import read_commit, walk
 from fleet.sandbox.github.pushes import commit_files
@@ -91,14 +92,14 @@ class GitHubSubject(CodeHostSubject):
     def snapshot(self) -> object:
         with self.state.lock:
             made = {
-                name: (
+                held.full_name: (
                     held.description,
                     held.visibility,
                     held.topics,
                     {secret: stored.value for secret, stored in held.secrets.items()},
                     held.head is not None,
                 )
-                for name, held in self.state.repositories.items()
+                for held in self.state.repositories.values()
             }
             return str(sorted(made.items(), key=str)), self.history()
 
@@ -120,13 +121,68 @@ class GitHubSubject(CodeHostSubject):
 
     @property
     def rights(self) -> Mapping[str, Callable[[], None]]:
+        return self._without("administration", "secrets")
+
+    def _without(self, *rights: str) -> Mapping[str, Callable[[], None]]:
         def without(right: str) -> Callable[[], None]:
             kept = {name: level for name, level in self.known.rights.items() if name != right}
             return lambda: self.state.tokens.update({self.token: replace(self.known, rights=kept)})
 
-        return {right: without(right) for right in ("administration", "secrets")}
+        return {right: without(right) for right in rights}
+
+
+class EnvironmentGitHubSubject(GitHubSubject):
+    """The same for images whose secret and variable lie in an environment."""
+
+    credentials = frozenset({"environment-secret"})
+    reads_per_image = 5
+
+    def document(self, url: str, images: Sequence[str]) -> dict[str, Any]:
+        found = super().document(url, images)
+        for image in found["images"].values():
+            image |= {"secrets": {"environment": "registry"}, "variables": {"CHANNEL": "stable"}}
+        return found
+
+    def snapshot(self) -> object:
+        with self.state.lock:
+            held = [
+                (
+                    repository.full_name,
+                    one.name,
+                    one.policy,
+                    sorted(one.branches.values()),
+                    one.wait_timer,
+                    _values(one),
+                )
+                for repository in self.state.repositories.values()
+                for one in repository.environments.values()
+            ]
+            return super().snapshot(), str(sorted(held, key=str))
+
+    def occupy(self, image: str, owner: str | None) -> None:
+        super().occupy(image, owner)
+        now, number = self.state.clock.now(), self.state.next_id()
+        made = Environment(number, "registry", now, now, "custom", {number: ("branch", "main")})
+        made.secrets["DOCKER_PASSWORD"] = StoredSecret("DOCKER_PASSWORD", "stored-by-hand", now, now)
+        made.variables["CHANNEL"] = Variable("CHANNEL", "stable", now, now)
+        self.state.repository(f"example-org/{image}").environments["registry"] = made
+
+    def drift(self, image: str) -> None:
+        super().drift(image)
+        made = self.state.repository(f"example-org/{image}").environments.get("registry")
+        if made is not None:
+            made.policy, made.wait_timer, made.variables["CHANNEL"].value = "protected", 5, "nightly"
+
+    @property
+    def rights(self) -> Mapping[str, Callable[[], None]]:
+        return self._without("administration", "environments")
+
+
+def _values(held: Environment) -> object:
+    return [sorted((one.name, one.value) for one in kind.values()) for kind in (held.secrets, held.variables)]
 
 
 ROWS: Mapping[str, Row] = {
     "github": Row(GitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
+    "github with an environment": Row(EnvironmentGitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
 }

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet import plugins
+from fleet.images import Homes
 from fleet.model import Action, Address, Resource
-from fleet.provider import Home, Provider
+from fleet.provider import Provider
 from fleet.sandbox.http import Loopback, Request, Response
 from fleet.sandbox.hub.configurator import Configurator
 from fleet.sandbox.registry import Registry
@@ -97,7 +98,7 @@ class ConfiguratorSubject(Subject):
     def open(self, workshop: Workshop) -> Provider:
         return workshop.target(self.wanted[0])
 
-    def resources(self, homes: Sequence[Home]) -> list[Resource]:
+    def resources(self, homes: Homes) -> list[Resource]:
         wanted = SiteReference(image=self.hubs.image, tag=AFTER)
         return [Resource(Address(f"configurator/{hub}", "image", "default"), wanted) for hub in self.wanted]
 
@@ -162,7 +163,7 @@ class ValuesSubject(GitHubSubject):
     def open(self, workshop: Workshop) -> Provider:
         return workshop[PROVIDER]
 
-    def resources(self, homes: Sequence[Home]) -> list[Resource]:
+    def resources(self, homes: Homes) -> list[Resource]:
         wanted = SiteReference(image=self.hubs.image, tag=AFTER)
         path = "jupyterhub.singleuser.image.tag"
         sites = [SiteAddress(self.repository, "main", f"{hub}.yaml", path) for hub in self.wanted]

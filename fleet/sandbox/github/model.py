@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nacl.public import PrivateKey
 
 from fleet.sandbox.github.clock import Lag, Veil
-from fleet.sandbox.github.model_actions import Behaviour, Run, Secret, Variable, WorkflowRecord
+from fleet.sandbox.github.model_actions import Behaviour, Environment, Run, Secret, Variable, WorkflowRecord
 from fleet.sandbox.github.model_pulls import Check, Pull, Status
 
 Level = Literal["read", "write"]
@@ -24,6 +24,7 @@ _PERMISSIONS = (
     "actions_variables",
     "administration",
     "contents",
+    "environments",
     "issues",
     "metadata",
     "organization_administration",
@@ -146,6 +147,8 @@ class Repository:
     key: PrivateKey = field(default_factory=PrivateKey.generate, repr=False)
     secrets: dict[str, Secret] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
+    """By their names in lower case."""
     actions_enabled: bool = True
     allowed_actions: Literal["all", "local_only", "selected"] = "all"
     allowed_patterns: tuple[str, ...] = ()

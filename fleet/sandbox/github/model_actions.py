@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from nacl.public import PrivateKey
 
 if TYPE_CHECKING:
     from fleet.sandbox.github.clock import Veil
@@ -36,6 +38,36 @@ class Variable:
     updated_at: datetime
 
 
+class Vault(Protocol):
+    """What holds secrets and variables: a repository, or one of its environments."""
+
+    id: int
+    key: PrivateKey
+    secrets: dict[str, Secret]
+    variables: dict[str, Variable]
+
+
+@dataclass(slots=True)
+class Environment:
+    """An environment of a repository: what jobs that name it get, once its rules let them.
+
+    `policy` says which branches may deploy: any, protected ones, or those that match `branches`, patterns by number.
+    """
+
+    id: int
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    policy: Literal["any", "protected", "custom"] = "any"
+    branches: dict[int, tuple[str, str]] = field(default_factory=dict)
+    wait_timer: int = 0
+    reviewers: list[Account] = field(default_factory=list)
+    prevent_self_review: bool = False
+    key: PrivateKey = field(default_factory=PrivateKey.generate, repr=False)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class StepRun:
     """One step of a job as it ran; `message` says why it failed, for people: it holds no secret."""
@@ -59,7 +91,7 @@ class JobRun:
     labels: tuple[str, ...]
     created_at: datetime
     steps: list[StepRun]
-    status: Literal["queued", "in_progress", "completed"] = "queued"
+    status: Literal["queued", "waiting", "in_progress", "completed"] = "queued"
     conclusion: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -111,7 +143,7 @@ class Run:
     started_at: datetime
     group: str = ""
     attempt: int = 1
-    status: Literal["queued", "in_progress", "completed"] = "queued"
+    status: Literal["queued", "waiting", "in_progress", "completed"] = "queued"
     conclusion: str | None = None
     jobs: list[JobRun] = field(default_factory=list)
     message: str = ""

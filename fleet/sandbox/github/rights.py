@@ -43,7 +43,11 @@ class Need:
         """The role on the repository that carries the right."""
         if self.permission == "administration" and self.level == "write":
             return "admin"
-        return "write" if self.level == "write" or self.permission in ("secrets", "actions_variables") else "read"
+        return (
+            "write"
+            if self.level == "write" or self.permission in ("secrets", "actions_variables", "environments")
+            else "read"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from fleet.sandbox.github.rest import (
     checks,
     comments,
     contents,
+    environments,
     gitdata,
     pulls,
     ratelimit,
@@ -53,6 +54,7 @@ _PARTS = (
     comments,
     contents,
     secrets,
+    environments,
     actions,
     pulls,
 )

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fleet.sandbox.github.actions import runs
+from fleet.sandbox.github.actions import deploying, runs
 from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand, holds
 from fleet.sandbox.github.actions.machine import Action, Machine, Services, StepFailed
 from fleet.sandbox.github.actions.oidc import Issuer
 from fleet.sandbox.github.actions.rights import IDENTITY, rights_of, token_rights
 from fleet.sandbox.github.actions.workflow import Job, Step, Workflow
 from fleet.sandbox.github.clock import stamp
-from fleet.sandbox.github.model_actions import JobRun, Run, StepRun
+from fleet.sandbox.github.model_actions import Environment, JobRun, Run, StepRun
 from fleet.sandbox.github.objects import read_commit, walk
 from fleet.sandbox.github.state import State
 
@@ -52,6 +52,8 @@ class Attempt:
             for job in _in_order(self._workflow.jobs):
                 noted = next(one for one in self._run.jobs if one.job == job.id)
                 conclusions[job.id] = self._job(job, noted, [conclusions[one] for one in job.needs])
+                if conclusions[job.id] == "waiting":
+                    return
         except (ExpressionError, StepFailed) as error:
             self._finish("failure", str(error))
             return
@@ -73,31 +75,43 @@ class Attempt:
         if not holds(job.condition, Contexts(self._contexts, ready)):
             self._end(noted, "skipped")
             return "skipped"
+        with self._state.lock:
+            environment = deploying.environment_of(self._state, self._run, job)
+            if environment and environment.reviewers:
+                noted.status = self._run.status = "waiting"
+                return "waiting"
         self._start(noted)
-        machine = self._machine(job)
+        machine = self._machine(job, environment)
         try:
-            conclusion = self._steps(_Going(job, noted, machine, self._contexts_of(machine)))
+            conclusion = self._steps(_Going(job, noted, machine, self._contexts_of(machine, environment)))
         finally:
             self._state.tokens.pop(machine.token, None)
         if conclusion != "cancelled":
             self._end(noted, conclusion)
         return conclusion
 
-    def _contexts_of(self, machine: Machine) -> Mapping[str, Mapping[str, Any]]:
-        """What all jobs see, with the token of this one."""
+    def _contexts_of(self, machine: Machine, environment: Environment | None) -> Mapping[str, Mapping[str, Any]]:
+        """What all jobs see, with the token of this one and what its environment holds."""
+        variables = environment.variables.values() if environment else ()
         return {
             **self._contexts,
             "github": {**self._contexts["github"], "token": machine.token},
-            "secrets": {**self._contexts["secrets"], "GITHUB_TOKEN": machine.token},
+            "secrets": {**self._contexts["secrets"], **self._secrets_of(environment), "GITHUB_TOKEN": machine.token},
+            "vars": {**self._contexts["vars"], **{variable.name: variable.value for variable in variables}},
         }
 
-    def _machine(self, job: Job) -> Machine:
+    def _secrets_of(self, environment: Environment | None) -> Mapping[str, str]:
+        if environment is None or self._run.trigger.from_fork:
+            return {}
+        return {secret.name: secret.value for secret in environment.secrets.values()}
+
+    def _machine(self, job: Job, environment: Environment | None) -> Machine:
         state, trigger, repository = self._state, self._run.trigger, self._run.repository.full_name
         rights = rights_of(self._workflow, job, from_fork=trigger.from_fork)
         token = state.create_token(trigger.actor.login, token_rights(rights), repositories=[repository])
         identity: Callable[[str], str] | None = None
         if rights.get(IDENTITY) == "write":
-            identity = partial(self._runner.issuer.token, self._run)
+            identity = partial(self._runner.issuer.token, self._run, environment=job.environment)
         return Machine(
             self._files,
             repository,
@@ -108,7 +122,7 @@ class Attempt:
             stamp(state.clock.now()),
             self._runner.services,
             identity,
-            masks={token, *map(str, self._contexts["secrets"].values())},
+            masks={token, *map(str, self._contexts["secrets"].values()), *self._secrets_of(environment).values()},
         )
 
     def _steps(self, going: _Going) -> str:

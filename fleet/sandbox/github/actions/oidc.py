@@ -55,14 +55,20 @@ class Issuer:
         published = self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha256(published).hexdigest()[:40]
 
-    def token(self, run: Run, audience: str) -> str:
+    def token(self, run: Run, audience: str, environment: str = "") -> str:
         """A token that says who a run is; an empty audience is the repository's owner, as on GitHub."""
         import jwt
 
         now = int(self._clock.time())
         times = {"iat": now, "nbf": now - EARLIER, "exp": now + LIFETIME}
         audience = audience or f"https://github.com/{run.repository.owner.login}"
-        claims = {**claims_of(run), **times, "iss": self.url, "aud": audience, "jti": secrets.token_hex(16)}
+        claims = {
+            **claims_of(run, environment),
+            **times,
+            "iss": self.url,
+            "aud": audience,
+            "jti": secrets.token_hex(16),
+        }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
     def handle(self, request: Request) -> Response | None:
@@ -97,14 +103,17 @@ _CLAIMS = (
 )
 
 
-def claims_of(run: Run) -> Mapping[str, str]:
-    """What GitHub says of a run, but for times, issuer and audience; everything is a text."""
+def claims_of(run: Run, environment: str = "") -> Mapping[str, str]:
+    """What GitHub says of a run's job, but for times, issuer and audience; everything is a text."""
     repository, trigger = run.repository, run.trigger
     pulled = trigger.event == "pull_request"
     branch = trigger.ref.removeprefix("refs/heads/")
     workflow = f"{repository.full_name}/{run.workflow.path}@{trigger.ref}"
+    subject = "pull_request" if pulled else f"ref:{trigger.ref}"
+    if environment:  # https://docs.github.com/actions/reference/security/oidc#filtering-for-a-specific-environment
+        subject = f"environment:{environment}"
     values = {
-        "sub": f"repo:{repository.full_name}:" + ("pull_request" if pulled else f"ref:{trigger.ref}"),
+        "sub": f"repo:{repository.full_name}:{subject}",
         "ref": trigger.ref,
         "ref_type": "tag" if trigger.ref.startswith("refs/tags/") else "branch",
         "ref_protected": "true" if branch in repository.protection else "false",
@@ -130,4 +139,4 @@ def claims_of(run: Run) -> Mapping[str, str]:
         "job_workflow_sha": trigger.sha,
     }
     assert set(values) == set(_CLAIMS)
-    return values
+    return {**values, "environment": environment} if environment else values

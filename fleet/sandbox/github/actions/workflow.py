@@ -18,7 +18,7 @@ SKIP = ("[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]")
 """What in a head commit's message keeps a push from starting workflows."""
 
 _WORKFLOW = {"name", "run-name", "on", "permissions", "env", "concurrency", "jobs"}
-_JOB = {"name", "needs", "if", "runs-on", "permissions", "env", "timeout-minutes", "steps"}
+_JOB = {"name", "needs", "if", "runs-on", "permissions", "environment", "env", "timeout-minutes", "steps"}
 _STEP = {"id", "if", "name", "uses", "run", "with", "env", "shell", "continue-on-error", "timeout-minutes"}
 _FILTERS = {"branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"}
 _PERMISSIONS = {
@@ -59,6 +59,7 @@ class Job:
     permissions: Mapping[str, str] | None
     env: Mapping[str, str]
     steps: tuple[Step, ...]
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,7 @@ def _job(job_id: str, given: Any) -> Job:
         _permissions(fields, f"{where}.permissions"),
         _texts(fields.get("env"), where),
         tuple(_step(step, f"{where}.steps[{number}]") for number, step in enumerate(fields["steps"])),
+        text(fields.get("environment", "")),
     )
 
 

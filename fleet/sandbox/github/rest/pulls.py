@@ -52,7 +52,7 @@ def list_pulls(call: Call) -> Response:
         for pull in reversed(call.repository.pulls.values())
         if state in ("all", pull.state)
         and branch in (None, pull.head)
-        and owner.lower() in ("", call.repository.owner.login.lower())
+        and owner.lower() in ("", (pull.author if pull.from_fork else call.repository.owner).login.lower())
         and query.get("base") in (None, pull.base)
     ]
     return call.listed(found, lambda pull: _listed(call, pull))
@@ -68,7 +68,8 @@ def create(call: Call) -> Response:
     for name, branch in (("head", head), ("base", base)):
         if f"refs/heads/{branch}" not in repository.refs:
             raise ApiError(422, "Validation Failed", [{"resource": "PullRequest", "field": name, "code": "invalid"}])
-    if any((one.head, one.base, one.state) == (head, base, "open") for one in repository.pulls.values()):
+    ours = [one for one in repository.pulls.values() if not one.from_fork]
+    if any((one.head, one.base, one.state) == (head, base, "open") for one in ours):
         raise invalid("PullRequest", "head", f"A pull request already exists for {repository.owner.login}:{head}.")
     if not pulls.has_commits(call.state, repository, head, base):
         raise invalid("PullRequest", "head", f"No commits between {base} and {head}")

@@ -1,4 +1,4 @@
-"""Secrets and variables of Actions, and whether Actions may run.
+"""Secrets and variables of Actions, of repositories and of environments, and whether Actions may run.
 
 https://docs.github.com/rest/actions/secrets, https://docs.github.com/rest/actions/variables,
 https://docs.github.com/rest/actions/permissions
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from nacl.exceptions import CryptoError
@@ -17,8 +19,7 @@ from fleet.sandbox.github import views
 from fleet.sandbox.github.call import Call, Route, no_content
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.errors import ApiError, not_found
-from fleet.sandbox.github.model import Repository
-from fleet.sandbox.github.model_actions import Secret, Variable
+from fleet.sandbox.github.model_actions import Secret, Variable, Vault
 from fleet.sandbox.github.rest.gitdata import decoded
 from fleet.sandbox.http import Response
 
@@ -35,60 +36,13 @@ def _name(text: str) -> str:
     return name
 
 
-def key_id(repository: Repository) -> str:
-    """The number that GitHub gives to the repository's public key."""
-    return str(3_380_204_578_043_523_366 + repository.id)
-
-
-def get_public_key(call: Call) -> Response:
-    """GET /repos/{owner}/{repo}/actions/secrets/public-key"""
-    key = base64.b64encode(bytes(call.repository.key.public_key)).decode()
-    return Response.of_json({"key_id": key_id(call.repository), "key": key})
+def key_id(vault: Vault) -> str:
+    """The number that GitHub gives to a public key."""
+    return str(3_380_204_578_043_523_366 + vault.id)
 
 
 def _shown(secret: Secret) -> dict[str, str]:
     return {"name": secret.name, "created_at": stamp(secret.created_at), "updated_at": stamp(secret.updated_at)}
-
-
-def list_secrets(call: Call) -> Response:
-    """GET /repos/{owner}/{repo}/actions/secrets: names and times, never a value."""
-    call.query()
-    return call.listed(sorted(call.repository.secrets.values(), key=lambda one: one.name), _shown, "secrets")
-
-
-def get_secret(call: Call) -> Response:
-    """GET /repos/{owner}/{repo}/actions/secrets/{name}"""
-    secret = call.repository.secrets.get(call.params["name"].upper())
-    if secret is None:
-        raise not_found()
-    return Response.of_json(_shown(secret))
-
-
-def put_secret(call: Call) -> Response:
-    """PUT /repos/{owner}/{repo}/actions/secrets/{name}: opened here with the repository's own key."""
-    fields = call.body({"encrypted_value": str, "key_id": str}, ["encrypted_value", "key_id"])
-    name, repository, now = _name(call.params["name"]), call.repository, call.state.clock.now()
-    if fields["key_id"] != key_id(repository):
-        raise ApiError(422, "Public key ID is invalid")
-    try:
-        value = SealedBox(repository.key).decrypt(decoded(fields["encrypted_value"])).decode()
-    except (CryptoError, UnicodeDecodeError):
-        raise ApiError(422, "Bad request - secret could not be decrypted") from None
-    if len(value) > _BIGGEST:
-        raise ApiError(422, "Secret value is too large")
-    known = repository.secrets.get(name)
-    repository.secrets[name] = Secret(name, value, known.created_at if known else now, now)
-    return no_content() if known else Response.of_json({}, 201)
-
-
-def delete_secret(call: Call) -> Response:
-    """DELETE /repos/{owner}/{repo}/actions/secrets/{name}"""
-    if call.repository.secrets.pop(call.params["name"].upper(), None) is None:
-        raise not_found()
-    return no_content()
-
-
-# --- variables
 
 
 def _shown_variable(variable: Variable) -> dict[str, str]:
@@ -96,50 +50,119 @@ def _shown_variable(variable: Variable) -> dict[str, str]:
     return {"name": variable.name, "value": variable.value, **times}
 
 
-def list_variables(call: Call) -> Response:
-    """GET /repos/{owner}/{repo}/actions/variables"""
-    call.query()
-    found = sorted(call.repository.variables.values(), key=lambda one: one.name)
-    return call.listed(found, _shown_variable, "variables")
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The secrets of the vault that a path names."""
+
+    vault: Callable[[Call], Vault]
+
+    def get_public_key(self, call: Call) -> Response:
+        """GET …/secrets/public-key"""
+        vault = self.vault(call)
+        return Response.of_json(
+            {"key_id": key_id(vault), "key": base64.b64encode(bytes(vault.key.public_key)).decode()}
+        )
+
+    def list(self, call: Call) -> Response:
+        """GET …/secrets: names and times, never a value."""
+        call.query()
+        return call.listed(sorted(self.vault(call).secrets.values(), key=lambda one: one.name), _shown, "secrets")
+
+    def get(self, call: Call) -> Response:
+        """GET …/secrets/{name}"""
+        secret = self.vault(call).secrets.get(call.params["name"].upper())
+        if secret is None:
+            raise not_found()
+        return Response.of_json(_shown(secret))
+
+    def put(self, call: Call) -> Response:
+        """PUT …/secrets/{name}: opened here with the vault's own key."""
+        fields = call.body({"encrypted_value": str, "key_id": str}, ["encrypted_value", "key_id"])
+        name, vault, now = _name(call.params["name"]), self.vault(call), call.state.clock.now()
+        if fields["key_id"] != key_id(vault):
+            raise ApiError(422, "Public key ID is invalid")
+        try:
+            value = SealedBox(vault.key).decrypt(decoded(fields["encrypted_value"])).decode()
+        except (CryptoError, UnicodeDecodeError):
+            raise ApiError(422, "Bad request - secret could not be decrypted") from None
+        if len(value) > _BIGGEST:
+            raise ApiError(422, "Secret value is too large")
+        known = vault.secrets.get(name)
+        vault.secrets[name] = Secret(name, value, known.created_at if known else now, now)
+        return no_content() if known else Response.of_json({}, 201)
+
+    def delete(self, call: Call) -> Response:
+        """DELETE …/secrets/{name}"""
+        if self.vault(call).secrets.pop(call.params["name"].upper(), None) is None:
+            raise not_found()
+        return no_content()
+
+    def routes(self, root: str, need: str) -> tuple[Route, ...]:
+        """All of them under a path, for those who have a right."""
+        return (
+            Route("GET", f"{root}/secrets/public-key", self.get_public_key, f"{need}=read"),
+            Route("GET", f"{root}/secrets", self.list, f"{need}=read"),
+            Route("GET", f"{root}/secrets/{{name}}", self.get, f"{need}=read"),
+            Route("PUT", f"{root}/secrets/{{name}}", self.put, f"{need}=write"),
+            Route("DELETE", f"{root}/secrets/{{name}}", self.delete, f"{need}=write"),
+        )
 
 
-def _variable(call: Call) -> Variable:
-    variable = call.repository.variables.get(call.params["name"].upper())
-    if variable is None:
-        raise not_found()
-    return variable
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The variables of the vault that a path names."""
 
+    vault: Callable[[Call], Vault]
 
-def get_variable(call: Call) -> Response:
-    """GET /repos/{owner}/{repo}/actions/variables/{name}"""
-    return Response.of_json(_shown_variable(_variable(call)))
+    def _named(self, call: Call) -> Variable:
+        variable = self.vault(call).variables.get(call.params["name"].upper())
+        if variable is None:
+            raise not_found()
+        return variable
 
+    def list(self, call: Call) -> Response:
+        """GET …/variables"""
+        call.query()
+        found = sorted(self.vault(call).variables.values(), key=lambda one: one.name)
+        return call.listed(found, _shown_variable, "variables")
 
-def create_variable(call: Call) -> Response:
-    """POST /repos/{owner}/{repo}/actions/variables"""
-    fields = call.body({"name": str, "value": str}, ["name", "value"])
-    name, now = _name(fields["name"]), call.state.clock.now()
-    if name in call.repository.variables:
-        raise ApiError(409, "Already exists - Variable already exists")
-    call.repository.variables[name] = Variable(name, fields["value"], now, now)
-    return Response.of_json({}, 201)
+    def get(self, call: Call) -> Response:
+        """GET …/variables/{name}"""
+        return Response.of_json(_shown_variable(self._named(call)))
 
+    def create(self, call: Call) -> Response:
+        """POST …/variables"""
+        fields = call.body({"name": str, "value": str}, ["name", "value"])
+        name, now, vault = _name(fields["name"]), call.state.clock.now(), self.vault(call)
+        if name in vault.variables:
+            raise ApiError(409, "Already exists - Variable already exists")
+        vault.variables[name] = Variable(name, fields["value"], now, now)
+        return Response.of_json({}, 201)
 
-def update_variable(call: Call) -> Response:
-    """PATCH /repos/{owner}/{repo}/actions/variables/{name}"""
-    fields, variable = call.body({"name": str, "value": str}), _variable(call)
-    del call.repository.variables[variable.name]
-    variable.name = _name(fields.get("name", variable.name))
-    variable.value = fields.get("value", variable.value)
-    variable.updated_at = call.state.clock.now()
-    call.repository.variables[variable.name] = variable
-    return no_content()
+    def update(self, call: Call) -> Response:
+        """PATCH …/variables/{name}"""
+        fields, variable, vault = call.body({"name": str, "value": str}), self._named(call), self.vault(call)
+        del vault.variables[variable.name]
+        variable.name = _name(fields.get("name", variable.name))
+        variable.value = fields.get("value", variable.value)
+        variable.updated_at = call.state.clock.now()
+        vault.variables[variable.name] = variable
+        return no_content()
 
+    def delete(self, call: Call) -> Response:
+        """DELETE …/variables/{name}"""
+        del self.vault(call).variables[self._named(call).name]
+        return no_content()
 
-def delete_variable(call: Call) -> Response:
-    """DELETE /repos/{owner}/{repo}/actions/variables/{name}"""
-    del call.repository.variables[_variable(call).name]
-    return no_content()
+    def routes(self, root: str, need: str) -> tuple[Route, ...]:
+        """All of them under a path, for those who have a right."""
+        return (
+            Route("GET", f"{root}/variables", self.list, f"{need}=read"),
+            Route("POST", f"{root}/variables", self.create, f"{need}=write"),
+            Route("GET", f"{root}/variables/{{name}}", self.get, f"{need}=read"),
+            Route("PATCH", f"{root}/variables/{{name}}", self.update, f"{need}=write"),
+            Route("DELETE", f"{root}/variables/{{name}}", self.delete, f"{need}=write"),
+        )
 
 
 # --- may Actions run
@@ -175,18 +198,14 @@ def get_selected_actions(call: Call) -> Response:
     return Response.of_json({"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": patterns})
 
 
+def _repository(call: Call) -> Vault:
+    return call.repository
+
+
 _ROOT = "/repos/{owner}/{repo}/actions"
 ROUTES = (
-    Route("GET", f"{_ROOT}/secrets/public-key", get_public_key, "secrets=read"),
-    Route("GET", f"{_ROOT}/secrets", list_secrets, "secrets=read"),
-    Route("GET", f"{_ROOT}/secrets/{{name}}", get_secret, "secrets=read"),
-    Route("PUT", f"{_ROOT}/secrets/{{name}}", put_secret, "secrets=write"),
-    Route("DELETE", f"{_ROOT}/secrets/{{name}}", delete_secret, "secrets=write"),
-    Route("GET", f"{_ROOT}/variables", list_variables, "actions_variables=read"),
-    Route("POST", f"{_ROOT}/variables", create_variable, "actions_variables=write"),
-    Route("GET", f"{_ROOT}/variables/{{name}}", get_variable, "actions_variables=read"),
-    Route("PATCH", f"{_ROOT}/variables/{{name}}", update_variable, "actions_variables=write"),
-    Route("DELETE", f"{_ROOT}/variables/{{name}}", delete_variable, "actions_variables=write"),
+    *Secrets(_repository).routes(_ROOT, "secrets"),
+    *Variables(_repository).routes(_ROOT, "actions_variables"),
     Route("GET", f"{_ROOT}/permissions", get_permissions, "administration=read"),
     Route("PUT", f"{_ROOT}/permissions", put_permissions, "administration=write"),
     Route("GET", f"{_ROOT}/permissions/selected-actions", get_selected_actions, "administration=read"),
