@@ -9,7 +9,7 @@ from typing import Any
 from fleet.provider import Change, Objection
 from fleet_github.allowed_actions import not_allowed
 from fleet_github.client import Client, Reply
-from fleet_github.specs import VARIABLE, WITHIN_ENVIRONMENT, Repository
+from fleet_github.specs import VARIABLE, WITHIN_ENVIRONMENT, Repository, repository_of
 
 Found = tuple[Change, Objection]
 
@@ -19,6 +19,10 @@ query($login: String!) { organization(login: $login) { viewerCanCreateRepositori
 
 _APP_NEEDS = {"administration": "write", "contents": "write", "secrets": "write", "actions": "read"}
 """Permissions of an installation; `workflows` and the others are asked for where they are needed."""
+
+INSTALLATION = "ghs_"
+"""How the tokens of installations begin.
+https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/"""
 
 _ENOUGH = {"read": ("read", "write", "admin"), "write": ("write", "admin")}
 
@@ -37,6 +41,10 @@ class Owner:
 def against_owner(client: Client, owner: Owner, *, touches_workflows: bool) -> Iterator[Found]:
     """The objections of one owner; each is made to the first change that it concerns."""
     reply = client.rest("GET", f"/orgs/{owner.login}", None, 404)
+    elsewhere = list(_reach(client, owner))
+    if elsewhere:
+        yield from elsewhere
+        return
     yield from _rights(client, owner, reply, touches_workflows=touches_workflows)
     if reply.status == 404:
         yield from _user(client, owner)
@@ -46,6 +54,26 @@ def against_owner(client: Client, owner: Owner, *, touches_workflows: bool) -> I
         yield from _creation(client, owner, organization)
     yield from _plan(owner, organization)
     yield from _actions(client, owner)
+
+
+def _reach(client: Client, owner: Owner) -> Iterator[Found]:
+    """A workflow's own token is an installation's, for the workflow's repository and no other.
+
+    https://docs.github.com/en/actions/concepts/security/github_token
+    """
+    if client.login.permissions is not None or not client.login.current().startswith(INSTALLATION):
+        return
+    reply = client.rest("GET", "/installation/repositories?per_page=2", None, 403, 404)
+    shown = reply.document.get("repositories") if reply.status == 200 and isinstance(reply.document, dict) else None
+    if not isinstance(shown, list) or len(shown) != 1 or reply.document.get("repository_selection") != "selected":
+        return
+    only = str(shown[0]["full_name"])
+    other = next((one for one in owner.changes if repository_of(one.address).casefold() != only.casefold()), None)
+    if other is not None:
+        reason = (
+            f"is out of reach: the token for {client.host} reaches {only} and nothing else, as a workflow's own does"
+        )
+        yield other, Objection(reason, "Log in as a GitHub App that is installed there, or with a token of its own.")
 
 
 def _rights(client: Client, owner: Owner, reply: Reply, *, touches_workflows: bool) -> Iterator[Found]:

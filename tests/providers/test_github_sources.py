@@ -168,6 +168,12 @@ def test_a_plan_without_room_for_private_repositories_is_said(bench: Bench) -> N
     assert bench.objections() == ""
 
 
+def test_the_own_token_of_a_workflow_cannot_make_anything_elsewhere(bench: Bench) -> None:
+    fleet = bench.github.state.create_repository("example-org/fleet", {"fleet.yaml": "version: 1\n"})
+    bench.secret = bench.github.state.create_job_token(fleet, {"contents": "write", "actions": "read"})
+    assert "reaches example-org/fleet and nothing else, as a workflow's own" in bench.objections()
+
+
 def test_the_scopes_of_a_classic_token_are_looked_at(bench: Bench) -> None:
     bench.login("ada", scopes=["repo"])
     assert "lacks the scope workflow" in bench.objections()

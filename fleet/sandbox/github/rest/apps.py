@@ -5,6 +5,7 @@ https://docs.github.com/rest/apps/apps
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fleet.sandbox.github import views
@@ -71,7 +72,22 @@ def create_token(call: Call) -> Response:
     raise ApiError(404, "Integration not found")
 
 
+def list_repositories(call: Call) -> Response:
+    """GET /installation/repositories: those that an installation's token reaches."""
+    token = call.actor.token
+    if token is None or token.installed_at is None:
+        raise ApiError(403, "You must authenticate with an installation access token in order to list repositories.")
+    call.query()
+    reached = [one for one in call.state.owned_by(token.installed_at) if call.actor.sees(one)]
+    if token.repositories is not None:
+        reached = [one for one in reached if one.full_name.lower() in token.repositories]
+    shown = call.listed(reached, lambda one: views.repository(call.base, one, call.actor), "repositories")
+    selection = "all" if token.repositories is None else "selected"
+    return Response.of_json({**json.loads(shown.body), "repository_selection": selection}, headers=shown.headers)
+
+
 ROUTES = (
+    Route("GET", "/installation/repositories", list_repositories),
     Route("GET", "/app/installations", list_installations),
     Route("GET", "/orgs/{org}/installation", get_installation_at),
     Route("POST", "/app/installations/{id}/access_tokens", create_token),
