@@ -19,7 +19,8 @@ from github import Auth, Github, InputGitTreeElement
 from fleet.cli import main
 from fleet.errors import ExitCode
 from fleet.sandbox.github import Limits, Runners, Sandbox, serve_github
-from fleet.sandbox.github.model_actions import JobRun, Run, Secret
+from fleet.sandbox.github.model import EVERYTHING
+from fleet.sandbox.github.model_actions import Environment, JobRun, Run, Secret
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.github.objects import find, read_commit
 from fleet.sandbox.http import Request, Response, Service
@@ -90,9 +91,17 @@ class FleetInCI:
         files = {"fleet.yaml": self.text(), WORKFLOW: (folder / WORKFLOW).read_text()}
         self.repository = state.create_repository(FLEET, files)
         self.repository.visibility = "private"
-        self.secrets = {"FLEET_GITHUB_TOKEN": self.token, "QUAY_TOKEN": quay.token}
-        now = state.clock.now()
-        self.repository.secrets = {name: Secret(name, value, now, now) for name, value in self.secrets.items()}
+        reading = state.create_token("ada", dict.fromkeys(EVERYTHING, "read"))
+        self.secrets = (self.token, reading, quay.token)
+        self._environment("fleet-plan", {"FLEET_GITHUB_TOKEN": reading, "QUAY_TOKEN": quay.token})
+        apply = self._environment("fleet-apply", {"FLEET_GITHUB_TOKEN": self.token, "QUAY_TOKEN": quay.token})
+        apply.policy, apply.branches = "custom", {1: ("branch", "main")}
+
+    def _environment(self, name: str, secrets: Mapping[str, str]) -> Environment:
+        state, now = self.github.state, self.github.state.clock.now()
+        held = {key: Secret(key, value, now, now) for key, value in secrets.items()}
+        self.repository.environments[name] = made = Environment(state.next_id(), name, now, now, secrets=held)
+        return made
 
     def text(self) -> str:
         """fleet.yaml."""
