@@ -107,7 +107,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
                 *sites.notes,
                 *announced(workshop, [*changes, *moves]),
                 *homes.notes({change.address for change in changes}),
-                *notices([change for change in things.changes if change.after is not None], workshop, workshop.pace),
+                *notices([one for one in (*things.changes, *moves) if one.after is not None], workshop, workshop.pace),
                 *_warnings(workshop, surveyed, moves),
                 *made.notes(wants, resolved, moves, [*unread, *not_read]),
             ),

@@ -87,6 +87,14 @@ class Configurator(HubTarget):
         text = self._document().get(key)
         return {address: _spec(str(text)) for address in addresses} if text else {}
 
+    def notices(self, changes: Collection[Change]) -> Sequence[str]:
+        """When the image that is set here is moot, which the service does not tell."""
+        hub = self.name.partition("/")[2]
+        return (
+            f"the configurator of {hub} sets the image of servers whose profile sets none; whether {hub} has profiles, "
+            "it does not say",
+        )
+
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Set the image and leave every other setting as it is.
 

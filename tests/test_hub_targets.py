@@ -57,6 +57,7 @@ def test_it_is_planned_written_and_then_found_as_wanted(
     assert code == ExitCode.CHANGES
     assert f"  configurator/old\n  ~ {little.climate}  aaaaaaaaaaaa → bbbbbbbbbbbb\n      default  1 hub: old\n" in out
     assert "4 hubs of 4 will see it" in out
+    assert "Notice: the configurator of old sets the image of servers whose profile sets none" in out
     assert run(capsys, "apply", "-auto-approve")[0] == ExitCode.OK
     held = {"z2jh.default_interface": "/lab", "z2jh.image": f"{little.climate}:bbbbbbbbbbbb"}
     assert json.loads(data.read_text()) == held
