@@ -47,11 +47,12 @@ def _show(running: Running, folder: Path) -> None:
     from fleet.sandbox.registries import QUAY
 
     there = "" if running.registry == QUAY else f"-chdir={folder} "
+    places = {**running.services, **running.hubs, "values repository": f"{folder}/infrastructure"}
+    width = max(20, *(len(name) + 2 for name in places))
     write(
         [
             line(("bold", "The sandbox is up"), f" (process {running.process}, folder {folder})."),
-            *(line(f"  {name:<20}{url}") for name, url in {**running.services, **running.hubs}.items()),
-            line(f"  values repository   {folder}/infrastructure"),
+            *(line(f"  {name:<{width}}{place}") for name, place in places.items()),
             line(f"On a hub, log in as ada; the password is in {folder}/hubs/HUB-password."),
             *([line(f"What fleet needs in its environment: source {folder}/environment")] if there else []),
             line(f"Try: fleet {there}plan. Stop it with: fleet sandbox down"),
