@@ -149,6 +149,8 @@ def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> Ac
         return ActionsSecret()
     also = recorded.get("also") or {}
     written = {Place.of(address).name: recorded, **also}
+    if context.begun(address):  # a killed run was taking it away, the named one last
+        written = {name: receipt for name, receipt in written.items() if name in stored}
     changed = any(stored.get(name) != receipt.get("updated_at") for name, receipt in written.items())
     refs = {name: SecretRef.model_validate(receipt["source"]) for name, receipt in also.items()}
     if changed:
