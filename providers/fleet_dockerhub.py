@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
@@ -20,16 +20,14 @@ from fleet.provider import (
     Ask,
     Context,
     Home,
-    ImageReference,
     Limits,
     Login,
     OciClient,
+    OciRegistry,
     OwnLogin,
     ProviderError,
-    Registry,
     RegistryImage,
     Secret,
-    SecretRef,
     Settings,
     Tag,
     TryAgain,
@@ -86,7 +84,7 @@ class _Page(BaseModel):
     next: str | None = None
 
 
-class DockerHub(Registry):
+class DockerHub(OciRegistry):
     """docker.io."""
 
     settings: ClassVar[type[Settings]] = DockerHubSettings
@@ -103,6 +101,11 @@ class DockerHub(Registry):
     def host(self) -> str:
         """The host in an image's name."""
         return split_host(f"{host_of(self._settings.url)}/any/name")[0]
+
+    @property
+    def own_login(self) -> OwnLogin | None:
+        """That of `push:`."""
+        return self._settings.push
 
     def home(self, image: RegistryImage) -> Home:
         """Where an image lives; raises ValueError for a name that Docker Hub won't take, and without a login."""
@@ -126,23 +129,6 @@ class DockerHub(Registry):
             )
             notes = (f"{step}.",)
         return Home(name, (), Login.stored(self._settings.push.username, ref), notes)
-
-    def reveal(self, ref: SecretRef) -> Secret:
-        """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
-        push = self._settings.push
-        if push is None or not OwnLogin.is_asked_for(ref):
-            return super().reveal(ref)
-        login = push.credentials(self.context)
-        self._client.prove_push(ref.source.name, login)
-        return login.password
-
-    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
-        """The digest of each tag, with what this login may see; one request per tag."""
-        return self._client.digests(references, self.context.each)
-
-    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
-        """What images run on; two requests for each."""
-        return self._client.platforms_of(references, self.context.each)
 
     def tags(self, name: str) -> Iterator[Tag]:
         """The tags of an image, newest first, a page of a hundred at a time as they are asked for."""
@@ -201,6 +187,6 @@ class DockerHub(Registry):
         return self._settings.api.rstrip("/")
 
     @cached_property
-    def _client(self) -> OciClient:
+    def client(self) -> OciClient:
         login = self._settings.auth or self._settings.push
         return OciClient(self._settings.url, self._http, login.credentials(self.context) if login else None)

@@ -8,7 +8,6 @@ https://docs.github.com/packages/managing-github-packages-using-github-actions-w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
@@ -19,22 +18,17 @@ from fleet.provider import (
     Credentials,
     Frozen,
     Home,
-    ImageReference,
     Limits,
     Login,
     OciClient,
+    OciRegistry,
     OwnLogin,
-    Registry,
     RegistryImage,
-    Secret,
-    SecretRef,
     SecretSource,
     Settings,
-    Tag,
     Url,
     host_of,
     is_name,
-    split_host,
 )
 
 RUN = Login(
@@ -75,7 +69,7 @@ class GhcrSettings(Settings):
     )
 
 
-class Ghcr(Registry):
+class Ghcr(OciRegistry):
     """ghcr.io, or the container registry of a GitHub Enterprise Server."""
 
     settings: ClassVar[type[Settings]] = GhcrSettings
@@ -90,6 +84,11 @@ class Ghcr(Registry):
     def host(self) -> str:
         """The host in an image's name."""
         return host_of(self._settings.url)
+
+    @property
+    def own_login(self) -> OwnLogin | None:
+        """That of `push:`."""
+        return self._settings.push if isinstance(self._settings.push, OwnLogin) else None
 
     def home(self, image: RegistryImage) -> Home:
         """Where an image lives; raises ValueError for a name that is none, and for a source that could not push."""
@@ -111,27 +110,6 @@ class Ghcr(Registry):
             )
         return Home(name, (), RUN, self._notes(image))
 
-    def reveal(self, ref: SecretRef) -> Secret:
-        """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
-        push = self._settings.push
-        if not isinstance(push, OwnLogin) or not OwnLogin.is_asked_for(ref):
-            return super().reveal(ref)
-        login = push.credentials(self.context)
-        self._client.prove_push(ref.source.name, login)
-        return login.password
-
-    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
-        """The digest of each tag, with what this login may see; one request per tag."""
-        return self._client.digests(references, self.context.each)
-
-    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
-        """What images run on; two requests for each."""
-        return self._client.platforms_of(references, self.context.each)
-
-    def tags(self, name: str) -> Iterator[Tag]:
-        """The tags of an image, those first whose images were made last; two to four requests for each."""
-        return self._client.newest(split_host(name)[1], self.context.each)
-
     def _notes(self, image: RegistryImage) -> tuple[str, ...]:
         """The one step that no API offers: https://docs.github.com/rest/packages/packages has none for visibility."""
         if image.source is None or image.visibility != "public":
@@ -144,7 +122,7 @@ class Ghcr(Registry):
         )
 
     @cached_property
-    def _client(self) -> OciClient:
+    def client(self) -> OciClient:
         """For reading: GitHub takes any user name with a token; the packages' owner says most in a message."""
         auth, push = self._settings.auth, self._settings.push
         credentials = None

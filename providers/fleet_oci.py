@@ -5,7 +5,6 @@ It has no API for repositories or credentials, so nothing is made: a repository 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
@@ -14,17 +13,13 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from fleet.provider import (
     Context,
     Home,
-    ImageReference,
     Limits,
     Login,
     OciClient,
+    OciRegistry,
     OwnLogin,
-    Registry,
     RegistryImage,
-    Secret,
-    SecretRef,
     Settings,
-    Tag,
     Url,
     host_of,
     is_name,
@@ -58,7 +53,7 @@ class OciSettings(Settings):
     ] = Field(default=None, description="The login that builds push with.")
 
 
-class Oci(Registry):
+class Oci(OciRegistry):
     """Any OCI registry."""
 
     settings: ClassVar[type[Settings]] = OciSettings
@@ -73,6 +68,11 @@ class Oci(Registry):
     def host(self) -> str:
         """The host in an image's name."""
         return split_host(f"{host_of(self._settings.url)}/any/name")[0]
+
+    @property
+    def own_login(self) -> OwnLogin | None:
+        """That of `push:`."""
+        return self._settings.push
 
     def home(self, image: RegistryImage) -> Home:
         """Where an image lives; raises ValueError for a name that is none, and without a login to push with."""
@@ -90,28 +90,7 @@ class Oci(Registry):
         ref = OwnLogin.reference(self.name, repository)
         return Home(name, (), Login.stored(self._settings.push.username, ref))
 
-    def reveal(self, ref: SecretRef) -> Secret:
-        """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
-        push = self._settings.push
-        if push is None or not OwnLogin.is_asked_for(ref):
-            return super().reveal(ref)
-        login = push.credentials(self.context)
-        self._client.prove_push(ref.source.name, login)
-        return login.password
-
-    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
-        """The digest of each tag, with what this login may see; one request per tag."""
-        return self._client.digests(references, self.context.each)
-
-    def tags(self, name: str) -> Iterator[Tag]:
-        """The tags of an image, those first whose images were made last; two to four requests for each."""
-        return self._client.newest(split_host(name)[1], self.context.each)
-
-    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
-        """What images run on; two requests for each."""
-        return self._client.platforms_of(references, self.context.each)
-
     @cached_property
-    def _client(self) -> OciClient:
+    def client(self) -> OciClient:
         login = self._settings.auth or self._settings.push
         return OciClient(self._settings.url, self._http, login.credentials(self.context) if login else None)

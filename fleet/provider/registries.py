@@ -13,11 +13,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 from fleet.errors import ProviderError
 from fleet.model import Address, Frozen, Resource, Secret, SecretRef
 from fleet.provider.base import Context, Provider
-from fleet.reference import ImageReference
+from fleet.reference import ImageReference, split_host
 from fleet.secrets import SecretSource
 
 if TYPE_CHECKING:
-    from fleet.oci import Credentials, Tag
+    from fleet.oci import Credentials, OciClient, Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,41 @@ class Registry(Provider):
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
         return {}
+
+
+class OciRegistry(Registry):
+    """A registry where nothing is made: it is read by the distribution protocol, and an own login is proved there."""
+
+    @property
+    @abstractmethod
+    def client(self) -> OciClient:
+        """What reads it, with the login of fleet.yaml or as nobody."""
+
+    @property
+    @abstractmethod
+    def own_login(self) -> OwnLogin | None:
+        """The operator's own login that builds push with, if there is one."""
+
+    def reveal(self, ref: SecretRef) -> Secret:
+        """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
+        push = self.own_login
+        if push is None or not OwnLogin.is_asked_for(ref):
+            return super().reveal(ref)
+        login = push.credentials(self.context)
+        self.client.prove_push(ref.source.name, login)
+        return login.password
+
+    def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
+        """The digest of each tag, with what this login may see; one request per tag."""
+        return self.client.digests(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, those first whose images were made last; two to four requests for each."""
+        return self.client.newest(split_host(name)[1], self.context.each)
+
+    def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
+        """What images run on; two requests for each."""
+        return self.client.platforms_of(references, self.context.each)
 
 
 @dataclass(frozen=True, slots=True)

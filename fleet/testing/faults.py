@@ -103,13 +103,18 @@ def _changes(rig: Rig) -> list[str]:
         return []
 
 
-def failed_plan_goes_on(subject: type[Subject]) -> None:
-    """A plan that a refusal stopped at any write is no stale one: carried out once more, it ends as if undisturbed."""
+def _undisturbed(subject: type[Subject]) -> tuple[int, object]:
+    """How many writes a run takes that nothing disturbs, and what the service holds after it."""
     with rig_of(subject) as rig:
         making(rig)
         before = rig.writes()
         rig.apply_well()
-        writes, wanted = rig.writes() - before, rig.subject.snapshot()
+        return rig.writes() - before, rig.subject.snapshot()
+
+
+def failed_plan_goes_on(subject: type[Subject]) -> None:
+    """A plan that a refusal stopped at any write is no stale one: carried out once more, it ends as if undisturbed."""
+    writes, wanted = _undisturbed(subject)
     for nth in range(1, writes + 1):
         with rig_of(subject) as rig:
             making(rig)
@@ -135,11 +140,7 @@ def expired_login_is_said(subject: type[Subject]) -> None:
 
 def login_dies_on_the_way(subject: type[Subject]) -> None:
     """A login that dies before any write leaves nothing that the next run, with a new one, does not finish."""
-    with rig_of(subject) as rig:
-        making(rig)
-        before = rig.writes()
-        rig.apply_well()
-        writes, wanted = rig.writes() - before, rig.subject.snapshot()
+    writes, wanted = _undisturbed(subject)
     for nth in range(1, writes + 1):
         with rig_of(subject) as rig:
             making(rig)
