@@ -9,7 +9,7 @@ another one, and the two are one resource.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -38,7 +38,9 @@ from fleet.provider import (
     SecretRef,
     Settings,
     Spec,
+    Tag,
     host_of,
+    split_host,
 )
 from fleet_quay.accounts import PASSWORD, USERNAME, Robots, belongs_to
 from fleet_quay.api import Api, Document
@@ -182,6 +184,11 @@ class Quay(Registry, Issuer):
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this token may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, newest first, a page of a hundred at a time as they are asked for."""
+        namespace, _, repository = split_host(name)[1].partition("/")
+        yield from self._api.tags(namespace, repository)
 
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What images run on; two requests for each."""
