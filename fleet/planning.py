@@ -31,7 +31,7 @@ from fleet.proposals import (
     without_waiting_sites,
 )
 from fleet.reference import ImageReference
-from fleet.resolution import Resolved, resolve
+from fleet.resolution import Resolved, resolve, suggestions
 from fleet.rotation import Rotations, by_rule, holdings, rotations
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
@@ -316,15 +316,18 @@ class _Making:
             return {}
         frozen: dict[Address, Resolution] = {}
         wrong: list[Diagnostic] = []
-        for change in moves:
-            want = wants.by_site[change.address][0]
-            if want.unknown is not None:
-                continue  # the build that will give the tag is waited for, and looked up then
+        wanted = {change.address: wants.by_site[change.address][0] for change in moves}
+        # The build that will give an unknown tag is waited for, and its tag is looked up then.
+        known = {address: want for address, want in wanted.items() if want.unknown is None}
+        missing = [want.reference for want in known.values() if resolved.is_missing(want.reference)]
+        instead = suggestions(missing, self.workshop.registry_at)
+        for address, want in known.items():
             trouble = resolved.trouble(want.reference)
             if trouble:
-                wrong.append(self.loaded.source.diagnostic(want.keys("track"), trouble, "No hub is given such a tag."))
+                said = trouble + instead.get(want.reference.name, "")
+                wrong.append(self.loaded.source.diagnostic(want.keys("track"), said, "No hub is given such a tag."))
             else:
-                frozen[change.address] = Resolution(
+                frozen[address] = Resolution(
                     want.reference.name, want.reference.tag or "", resolved.digests[want.reference]
                 )
         _refuse(wrong)

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
@@ -146,9 +147,17 @@ class Registry(Provider):
         """
         raise ProviderError(f"fleet cannot list the tags of {name} by their date")
 
+    def latest(self, name: str, count: int) -> Sequence[str]:
+        """Some of the newest tags of an image, for a message; none where finding them would take many requests."""
+        return [tag.name for tag in islice(self.tags(name), count)]
+
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
         return {}
+
+
+_FEW = 20
+"""Tags that are dated one by one for the sake of a message."""
 
 
 class OciRegistry(Registry):
@@ -180,6 +189,16 @@ class OciRegistry(Registry):
     def tags(self, name: str) -> Iterator[Tag]:
         """The tags of an image, those first whose images were made last; two to four requests for each."""
         return self.client.newest(split_host(name)[1], self.context.each)
+
+    def latest(self, name: str, count: int) -> Sequence[str]:
+        """Some of the newest tags, where all are few: each costs requests, and one without a date tells nothing."""
+        from fleet.oci import UNDATED
+
+        repository = split_host(name)[1]
+        if len([*islice(self.client.tags(repository), _FEW + 1)]) > _FEW:
+            return ()
+        dated = [tag.name for tag in self.client.newest(repository, self.context.each) if tag.date != UNDATED]
+        return dated[:count]
 
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What images run on; two requests for each."""
