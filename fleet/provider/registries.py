@@ -114,13 +114,15 @@ class Home:
     """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
 
     `notes` are sentences for a person, such as a step that no API offers; a plan that changes something of the image
-    shows them.
+    shows them. `labels` are those that builds give the image, in literals and the workflow expressions
+    `${{ github.server_url }}` and `${{ github.repository }}`.
     """
 
     name: str
     resources: tuple[Resource, ...] = ()
     login: Login | None = None
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Registry(Provider):
