@@ -38,6 +38,8 @@ ACCEPT = ", ".join((*_MANIFESTS, *_INDEXES))
 
 _NEXT = re.compile(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?', re.IGNORECASE)
 _HUB = "https://registry-1.docker.io"
+_LONGEST_WORDS = 300
+"""Characters of a registry's own message that an error quotes."""
 UNDATED = datetime.min.replace(tzinfo=UTC)
 """The date of an image that does not say when it was made."""
 
@@ -314,9 +316,13 @@ def _spelled(name: str, reference: str) -> str:
 
 
 def _said(answer: Answer) -> str:
-    """The registry's own word for what is wrong, where it has one (distribution specification, error codes)."""
+    """The registry's own words for what is wrong, where it has some (distribution specification, error codes)."""
     try:
         error = json.loads(answer.body)["errors"][0]
-        return f", {error['code']}" if isinstance(error["code"], str) else ""
-    except (ValueError, KeyError, IndexError, TypeError):
+        code, message = error["code"], error.get("message")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return ""
+    if not isinstance(code, str):
+        return ""
+    words = " ".join(message.split()).rstrip(".")[:_LONGEST_WORDS] if isinstance(message, str) else ""
+    return f", {code}: {words}" if words else f", {code}"
