@@ -73,6 +73,10 @@ class Spec(Frozen):
         """Why this must not replace what stands there, beside ownership; None, unless a provider says otherwise."""
         return None
 
+    def credential_of(self) -> Address | None:
+        """The identity whose credential this holds, for a secret of a code host; None for all else."""
+        return None
+
     def is_owned_by(self, fleet: str) -> bool:
         """Whether this, as it stands, is that fleet's to forget; not, where nothing can say so."""
         return False
@@ -153,15 +157,11 @@ Removal = Literal["forget", "archive", "destroy"]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that fleet.yaml wants to exist: where, how, and what must exist before it.
-
-    `stores` is the identity whose credential it holds, for a secret of a code host.
-    """
+    """Something that fleet.yaml wants to exist: where, how, and what must exist before it."""
 
     address: Address
     spec: Spec
     needs: tuple[Address, ...] = ()
-    stores: Address | None = None
 
 
 class Rotation(NamedTuple):

@@ -39,6 +39,7 @@ from fleet.site import PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
 from fleet.tracks import Following, Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
+from fleet.withdrawal import withdraw
 from fleet.world import read_all
 
 
@@ -80,8 +81,9 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
     sites = made.of_sites(surveyed, wants, tracks)
-    rotated = made.rotations(homes, [*things.changes, *tracks.builds])
-    changes, moves = [*things.changes, *tracks.builds, *rotated.changes], sites.changes
+    withdrawn = withdraw(things.changes, tracks.builds, things.waiting, workshop)
+    rotated = made.rotations(homes, [*withdrawn.changes, *tracks.builds])
+    changes, moves = [*withdrawn.changes, *tracks.builds, *rotated.changes], sites.changes
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
     _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
@@ -101,7 +103,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             reasons=rotated.reasons,
-            left_out=(*things.left_out, *sites.left_out),
+            left_out=(*things.left_out, *withdrawn.left_out, *sites.left_out),
             notes=(
                 *tracks.notes,
                 *sites.notes,

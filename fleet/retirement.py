@@ -1,6 +1,7 @@
 """Retirement: the older credential of an identity is revoked once no build that could still use it is running.
 
-A step and no thing, as a build is: planned when a newer credential is stored, done when the older one is revoked.
+A step and no thing, as a build is: planned when a newer credential is stored, done when the older one is revoked. Of an
+identity that leaves altogether it is the wait alone: what comes after it takes away the identity.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ PROVIDER, KIND, _ = RETIREMENTS.split(":")
 
 class Retired(Spec):
     """An identity whose older credential is revoked; `repository`, on the code host `host`, has the builds that push
-    with it."""
+    with it. With `leaves`, the identity itself goes afterwards, with all its credentials."""
 
     host: str
     repository: str
+    leaves: bool = False
 
 
 def retirement_address(source: Address) -> Address:
@@ -64,12 +66,15 @@ class Retirements(Provider):
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Wait for the builds, then revoke; raises OutOfBudget where builds take too long."""
         for change in changes:
-            source = source_of(change)
-            keep = self.stored(source) if source else None
-            if source is None or not keep:
+            source, wanted = source_of(change), change.after
+            assert source is not None
+            assert isinstance(wanted, Retired)
+            keep = self.stored(source)
+            if not (keep or wanted.leaves):
                 continue  # nothing is known to be stored, so nothing is known to be older
-            assert isinstance(change.after, Retired)
-            self._wait_for_builds(self.hosts(change.after.host), change.after.repository)
+            self._wait_for_builds(self.hosts(wanted.host), wanted.repository)
+            if wanted.leaves or not keep:
+                continue
             issuer = self.issuers(source.provider)
             assert isinstance(issuer, Issuer)
             self.pace.repeat(issuer.limits, partial(revoke_others, issuer, source, keep))

@@ -61,8 +61,9 @@ def holdings(loaded: Loaded, homes: Homes) -> Iterator[Holding]:
         image = loaded.fleet.images[key]
         assert isinstance(image, BuiltImage)
         for resource in resources:
-            if resource.stores is not None:
-                yield Holding(key, image.repository or "", resource, resource.stores)
+            source = resource.spec.credential_of()
+            if source is not None:
+                yield Holding(key, image.repository or "", resource, source)
 
 
 def issuer_of(source: Address, workshop: Workshop) -> Issuer | None:

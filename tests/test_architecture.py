@@ -72,7 +72,7 @@ LAYERS = [
     },
     {"fleet.proposal_text"},
     {"fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
-    {"fleet.obstacles", "fleet.proposals", "fleet.rotation"},
+    {"fleet.obstacles", "fleet.proposals", "fleet.rotation", "fleet.withdrawal"},
     {"fleet.planning", "fleet.credentials"},
     {"fleet.drift"},
     {"fleet.show_drift", "fleet.events", "fleet.told"},

@@ -62,6 +62,7 @@ from fleet_github.specs import (
     Place,
     Repository,
     check_repository_name,
+    repository_of,
 )
 from fleet_github.wanting import Within
 
@@ -141,6 +142,10 @@ class GitHub(CodeHost):
         )
         made = [Resource(repository, wanted, source.needs), *([environment] if environment else [])]
         return *made, *kept, *([files] if source.managed else [])
+
+    def repository_of(self, address: Address) -> str:
+        """The first two parts of the name of whatever lies there."""
+        return repository_of(address)
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""

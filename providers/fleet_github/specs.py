@@ -63,6 +63,10 @@ class ActionsSecret(Spec):
     changed: bool = False
     replace: bool = False
 
+    def credential_of(self) -> Address | None:
+        """What fleet stored it from."""
+        return self.source.source if self.source else None
+
     def is_owned_by(self, fleet: str) -> bool:
         """By our record of having stored it as it is: what somebody stored meanwhile is theirs."""
         return self.source is not None
