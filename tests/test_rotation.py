@@ -97,9 +97,10 @@ def rotate() -> None:
     assert main(["credentials", "rotate", "-auto-approve"]) == ExitCode.OK
 
 
-def kill_rotation_everywhere(little: Little, services: list[Loopback], assert_one: Callable[[], None]) -> int:
-    """Kill a rotation before and after each write to each service; a run that comes after it ends with one credential
-    that is live and stored. Returns the kills."""
+def kill_everywhere(
+    little: Little, services: list[Loopback], run: Callable[[], None], assert_well: Callable[[], None]
+) -> int:
+    """Kill a run before and after each write to each service; all is well after the next one. Returns the kills."""
     kills = 0
     for loopback in services:
         for when in ("before", "after"):
@@ -111,10 +112,10 @@ def kill_rotation_everywhere(little: Little, services: list[Loopback], assert_on
                     fault.pid = lambda: pid
                     loopback.faults.append(fault)
 
-                end = run_armed(rotate, arm)
+                end = run_armed(run, arm)
                 loopback.faults.clear()
                 little.apply()
-                assert_one()
+                assert_well()
                 if not end.killed:
                     break
                 kills += 1
@@ -130,14 +131,13 @@ def test_robots_are_replaced_whenever_the_run_is_killed(
         assert little.secret("QUAY_PASSWORD") == quay.state.robots[name]["token"]
         assert quay.state.repositories["example/climate-image"]["permissions"] == {name: "write"}
 
-    kills = kill_rotation_everywhere(little, [quay.loopback, little.github.loopback], assert_one)
+    kills = kill_everywhere(little, [quay.loopback, little.github.loopback], rotate, assert_one)
     assert kills > 10
     record_property(CRASH_POINTS, kills)
 
 
-def test_keys_are_replaced_whenever_the_run_is_killed(
-    github: Sandbox, google: GoogleSandbox, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.fixture
+def keyed(github: Sandbox, google: GoogleSandbox) -> Little:
     registry = {
         **google.keys({"auth": {"token": {"env": "GOOGLE_TOKEN"}}}),
         "type": "gar",
@@ -147,12 +147,38 @@ def test_keys_are_replaced_whenever_the_run_is_killed(
     }
     little = Little(github, registry)
     little.apply()
+    return little
 
+
+def test_keys_are_replaced_whenever_the_run_is_killed(
+    keyed: Little, google: GoogleSandbox, record_property: Callable[[str, object], None]
+) -> None:
     def assert_one() -> None:
-        stored = json.loads(base64.b64decode(little.secret("DOCKER_PASSWORD")))
+        stored = json.loads(base64.b64decode(keyed.secret("DOCKER_PASSWORD")))
         assert {str(key).rpartition("/")[2] for key in google.state.keys} == {stored["private_key_id"]}
 
-    kills = kill_rotation_everywhere(little, [google.loopback, github.loopback], assert_one)
+    kills = kill_everywhere(keyed, [google.loopback, keyed.github.loopback], rotate, assert_one)
+    assert kills > 5
+    record_property(CRASH_POINTS, kills)
+
+
+def test_a_key_leaves_whenever_the_run_is_killed(
+    keyed: Little, google: GoogleSandbox, record_property: Callable[[str, object], None]
+) -> None:
+    def switch() -> None:
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+
+    def assert_gone_and_begin_again() -> None:
+        assert (github_secrets(keyed), google.state.keys, google.state.accounts) == ({}, {}, {})
+        keyed.registry["push"] = "key"
+        keyed.apply()
+        assert set(github_secrets(keyed)) == {"DOCKER_PASSWORD"}
+        keyed.registry["push"] = "keyless"
+        keyed.save()
+
+    keyed.registry["push"] = "keyless"
+    keyed.save()
+    kills = kill_everywhere(keyed, [google.loopback, keyed.github.loopback], switch, assert_gone_and_begin_again)
     assert kills > 5
     record_property(CRASH_POINTS, kills)
 
