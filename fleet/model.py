@@ -73,6 +73,10 @@ class Spec(Frozen):
         """Why this must not replace what stands there, beside ownership; None, unless a provider says otherwise."""
         return None
 
+    def in_words(self) -> str:
+        """What happens, where this is a step and no thing and its fields would say little; else empty."""
+        return ""
+
     def credential_of(self) -> Address | None:
         """The identity whose credential this holds, for a secret of a code host; None for all else."""
         return None

@@ -30,6 +30,11 @@ class Retired(Spec):
     repository: str
     leaves: bool = False
 
+    def in_words(self) -> str:
+        """What is waited for."""
+        then = "it leaves" if self.leaves else "the older credential is revoked"
+        return f"when no build of {self.repository} that could be using it is running, {then}"
+
 
 def retirement_address(source: Address) -> Address:
     """The address of the step that revokes an identity's older credential."""
