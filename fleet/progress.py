@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -101,6 +102,6 @@ class _Bars:
 
 
 def _size(group: Group) -> str:
-    number = len(group.changes)
-    kind = group.changes[0].address.kind
-    return count(number, kind.removesuffix("s"))
+    """How many things of each kind it writes."""
+    kinds = Counter(change.address.kind.removesuffix("s") for change in group.changes)
+    return ", ".join(count(number, kind) for kind, number in kinds.items())

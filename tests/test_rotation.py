@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Little:
 
     github: Sandbox
     registry: dict[str, Any]
+    others: dict[str, Any] = field(default_factory=dict)
+    lives_in: str = "registry"
 
     def save(self) -> None:
         """Write fleet.yaml."""
@@ -41,8 +43,8 @@ class Little:
             "code_hosts": {
                 "github": {"type": "github", "base_url": self.github.url, "auth": {"token": {"env": "GITHUB_TOKEN"}}}
             },
-            "registries": {"registry": self.registry},
-            "images": {"climate": {"repository": SOURCE, "registry": "registry"}},
+            "registries": {"registry": self.registry, **self.others},
+            "images": {"climate": {"repository": SOURCE, "registry": self.lives_in}},
         }
         Path("fleet.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
@@ -180,6 +182,30 @@ def test_a_key_leaves_whenever_the_run_is_killed(
     keyed.save()
     kills = kill_everywhere(keyed, [google.loopback, keyed.github.loopback], switch, assert_gone_and_begin_again)
     assert kills > 5
+    record_property(CRASH_POINTS, kills)
+
+
+def test_an_image_that_moves_to_another_registry_leaves_no_robot_behind(
+    little: Little, quay: RunningQuay, google: GoogleSandbox, record_property: Callable[[str, object], None]
+) -> None:
+    def move() -> None:
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+
+    def assert_moved_and_move_back() -> None:
+        assert (github_secrets(little), quay.state.robots) == ({}, {})
+        assert "managed by fleet" not in quay.state.repositories["example/climate-image"]["description"]
+        little.lives_in = "registry"
+        little.apply()
+        assert list(quay.state.robots) == [little.secret("QUAY_USERNAME")]
+        little.lives_in = "gar"
+        little.save()
+
+    keys = google.keys({"auth": {"token": {"env": "GOOGLE_TOKEN"}}})
+    little.others["gar"] = {**keys, "type": "gar", "location": "us-central1", "url": google.loopback.url}
+    little.lives_in = "gar"
+    little.save()
+    kills = kill_everywhere(little, [quay.loopback, little.github.loopback], move, assert_moved_and_move_back)
+    assert kills > 3
     record_property(CRASH_POINTS, kills)
 
 
