@@ -85,6 +85,10 @@ class Spec(Frozen):
         """Whether this, as it stands, is that fleet's to forget; not, where nothing can say so."""
         return False
 
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """Whether this is what stays of `before` when it has left in that way; not, where nothing stays."""
+        return False
+
 
 class Owned(Spec):
     """A spec of something that has room for an ownership marker.
@@ -97,6 +101,10 @@ class Owned(Spec):
     def is_owned_by(self, fleet: str) -> bool:
         """By its marker."""
         return self.owner == fleet
+
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """What is forgotten may stay as it is, without the marker that it carried."""
+        return removal == "forget" and isinstance(before, Owned) and self.owner != before.owner
 
 
 class SecretRef(Frozen):

@@ -30,6 +30,7 @@ from fleet.proposals import (
     without_waiting_files,
     without_waiting_sites,
 )
+from fleet.provider import CodeHost
 from fleet.reference import ImageReference
 from fleet.resolution import Resolved, resolve
 from fleet.rotation import Rotations, by_rule, holdings, rotations
@@ -213,7 +214,7 @@ class _Making:
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
         left = {address: world[address] for address in gone if address in world}
         still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
-        changes += departures(still_ours, (), fleet, self._group)
+        changes += departures(still_ours, fleet, self._group, self._repository)
         return without_waiting_files(self.workshop, changes), unread
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
@@ -245,6 +246,11 @@ class _Making:
             for address, spec in self.question.owned.items()
             if address not in wanted and address.provider in reachable
         }
+
+    def _repository(self, address: Address) -> str:
+        """The source repository that something lies in; empty where that is no code host's."""
+        host = self.workshop[address.provider]
+        return host.repository_of(address) if isinstance(host, CodeHost) else ""
 
     def _group(self, address: Address) -> str:
         together = self.workshop[address.provider].together(address)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, SecretRef, Spec
+from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, Removal, SecretRef, Spec
 
 REPOSITORY, SECRET, FILES = "repository", "secret", "files"
 VARIABLE, ENVIRONMENT = "variable", "environment"
@@ -38,6 +38,10 @@ class Repository(Owned):
     visibility: str = "public"
     archived: bool = False
     first: First | None = None
+
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """An archived repository stays, with its marker."""
+        return self.archived if removal == "archive" else super().has_left(before, removal)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Repository) and self._compared() == other._compared()
