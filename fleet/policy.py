@@ -60,11 +60,8 @@ def _protected(changes: Sequence[Change], fleet: Fleet, place: Place) -> Iterabl
         for change in changes:
             if _takes_away(change) and selector.matches(Subject(change.address, change.reaches), labels):
                 summary = f"protect {pattern!r} forbids to {change.action} {change.address}"
-                yield place(
-                    ("protect", index),
-                    summary,
-                    f"It would become {change.after}." if change.after else "It would be gone.",
-                )
+                becomes = f"become {change.after}" if change.after else "be gone"
+                yield place(("protect", index), summary, f"It would {becomes}.")
 
 
 def _takes_away(change: Change) -> bool:
