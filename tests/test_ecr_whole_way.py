@@ -201,6 +201,22 @@ def test_a_key_stays_until_the_workflow_without_it_is_merged_and_has_built(
     assert (whole.secrets, whole.keys) == ({}, {})
 
 
+def test_a_key_is_checked_and_revoked(whole: Whole, capsys: pytest.CaptureFixture[str]) -> None:
+    whole.wants("key")
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    (leaked,) = whole.keys
+    assert main(["credentials", "check"]) == ExitCode.OK
+    assert f"issued {leaked}, 0 days old, never used" in capsys.readouterr().out
+    whole.ecr.aws.iam.users[IDENTITY].access_keys[0].status = "Inactive"
+    assert main(["credentials", "check"]) == ExitCode.ERROR
+    assert f"{leaked} was disabled by hand" in capsys.readouterr().out
+    assert main(["credentials", "revoke", "-auto-approve", "-target=image:climate"]) == ExitCode.OK
+    assert whole.keys == {}
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    assert whole.keys == {whole.secrets[HALVES[0]]: whole.secrets[HALVES[1]]}
+    assert leaked not in whole.keys
+
+
 def planned(capsys: pytest.CaptureFixture[str]) -> str:
     """What a plan says in which nothing is to be written."""
     capsys.readouterr()

@@ -56,6 +56,10 @@ class Little:
         state = json.loads(Path(".fleet/state.json").read_text())
         assert (state["begun"], state["retiring"]) == ({}, [])
 
+    def journal(self) -> bytes:
+        """What fleet has written down."""
+        return Path(".fleet/journal.jsonl").read_bytes()
+
     def secret(self, name: str) -> str:
         """What GitHub holds."""
         return self.github.state.repository(SOURCE).secrets[name].value
