@@ -209,10 +209,13 @@ class OciRegistry(Registry):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A credential that stands at an identity: the service's own name for it, and when it was made."""
+    """A credential that stands at an identity: the service's own name for it, when it was made, when it last let
+    somebody in where the service lists that, and whether it would let anybody in now."""
 
     key: str
     created: datetime
+    last_used: datetime | None = None
+    is_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,8 @@ class Issuer(Provider):
     by_turns: ClassVar[bool] = False
     """Whether the service shows credentials again: `apply` then makes the first with the identity, and `issue` answers
     with one that stands there and was not stored, where that is no older than the stored one."""
+    tells_use: ClassVar[bool] = False
+    """Whether the service tells when a credential was last used."""
 
     @abstractmethod
     def credentials(self, source: Address) -> Sequence[Credential]:
@@ -259,5 +264,13 @@ class Issuer(Provider):
         """Make sure that a credential can push to its own repository; raises TryAgain where it is too new to work."""
 
     @abstractmethod
-    def revoke(self, source: Address, keep: str) -> None:
-        """Revoke all credentials of an identity but one; nothing where there is no other."""
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Revoke all credentials of an identity but one, or all (None); nothing where there is none to revoke."""
+
+    def recall(self, source: Address, key: str) -> Issued | None:
+        """A credential that stands, where its service shows it again; None where it is shown once, or is not there."""
+        return None
+
+    def last_used(self, credential: Credential) -> datetime | None:
+        """When a credential last let somebody in; None where it never did, and where nobody tells."""
+        return credential.last_used

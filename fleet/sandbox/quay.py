@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ class QuayState:
             token = self.tokens.get(password) if username == "$oauthtoken" else None
             if username and not (robot and robot["token"] == password) and not (token and not token["expired"]):
                 return None
+            if robot:
+                robot["last_accessed"] = formatdate(usegmt=True)
         if token is not None:
             return lambda name: self._for_token(token, name)
         return lambda name: self._for_user(username, name)

@@ -280,7 +280,8 @@ class QuayApi:
         for name, held in self._state.robots.items():
             if name.partition("+")[0] != call.namespace:
                 continue
-            robot = {"name": name, "created": held["created"], "description": held["description"]}
+            robot = {"name": name, "description": held["description"], "created": held["created"]}
+            robot["last_accessed"] = held.get("last_accessed")
             if call.request.first("token", "true") == "true":
                 robot["token"] = held["token"]
             if call.request.first("permissions") == "true":

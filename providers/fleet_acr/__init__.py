@@ -204,11 +204,11 @@ class Acr(Registry, Issuer):
                 f"{' and '.join(sorted(granted - {'pull'}))} on {other}; look at its scope map"
             )
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Empty the other slot, where it holds a password."""
-        name = token_name(source.name)
-        if any(slot_of(password.key) != slot_of(keep) for password in passwords_of(self._azure.token(name))):
-            self._azure.keep_password(name, slot_of(keep))
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Empty the other slot, or both, where they hold a password."""
+        name, kept = token_name(source.name), () if keep is None else (slot_of(keep),)
+        if any(slot_of(password.key) not in kept for password in passwords_of(self._azure.token(name))):
+            self._azure.keep_passwords(name, kept)
 
     def _make(self, name: str, standing: PushToken | None, after: PushToken) -> None:
         """The scope map first: a token never has more rights than it is to have."""

@@ -7,7 +7,7 @@ token. Importing this imports Azure's packages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
@@ -116,9 +116,9 @@ class Azure:
         properties = TokenUpdateProperties(scope_map_id=self._id("scopeMaps", scope_map), status="enabled")
         self._update(name, TokenUpdateParameters(properties=properties))
 
-    def keep_password(self, name: str, slot: str) -> None:
-        """Take all passwords of a token away but that of one slot."""
-        kept = TokenCredentialsProperties(passwords=[TokenPassword(name=slot)])
+    def keep_passwords(self, name: str, slots: Sequence[str]) -> None:
+        """Take all passwords of a token away but those of these slots."""
+        kept = TokenCredentialsProperties(passwords=[TokenPassword(name=slot) for slot in slots])
         self._update(name, TokenUpdateParameters(properties=TokenUpdateProperties(credentials=kept)))
 
     def new_password(self, name: str, slot: str) -> tuple[datetime | None, Secret]:
