@@ -94,7 +94,9 @@ def test_each_job_has_its_own_rights_and_the_secrets_that_it_needs(repository: P
     assert jobs["plan"]["steps"][-1]["env"] == jobs["drift"]["steps"][-1]["env"] == token
     assert jobs["apply"]["steps"][-1]["env"] == {**token, "QUAY_TOKEN": "${{ secrets.QUAY_TOKEN }}"}
     assert jobs["plan"]["steps"][-1]["with"]["without"] == "quay"
-    assert jobs["apply"]["concurrency"] == {"group": "fleet-example", "cancel-in-progress": False}
+    assert jobs["apply"]["concurrency"] == {
+        "group": "fleet-example", "cancel-in-progress": False, "queue": "max",
+    }  # fmt: skip
     assert (jobs["plan"]["environment"], jobs["apply"]["environment"]) == ("fleet-plan", "fleet-apply")
     assert all(right == "read" for right in jobs["drift"]["permissions"].values())
 

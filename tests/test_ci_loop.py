@@ -15,7 +15,8 @@ from fleet.sandbox.github.model_actions import JobRun
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.http import Fault, Request
 from fleet.testing.crash import CRASH_POINTS
-from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, exit_code, fleet_in_ci
+from fleet.workflow_file import WORKFLOW
+from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, exit_code, fleet_in_ci, hub
 
 
 @pytest.fixture
@@ -166,6 +167,55 @@ def test_two_merges_at_once_are_applied_one_after_the_other(pinned: FleetInCI, m
     assert exit_code(pinned.job("apply")) == (ExitCode.OK if made_on_the_first else ExitCode.STALE), pinned.shown()
     assert pinned.tag() in pinned.values("one.yaml")
     assert (pinned.tag() in pinned.values("two.yaml")) is made_on_the_first
+
+
+@pytest.fixture
+def three(stands: FleetInCI) -> FleetInCI:
+    """Three hubs that hold to the first build, and there is a newer one."""
+    stands.github.commit(VALUES, {"three.yaml": stands.values("one.yaml")})
+    stands.document["hubs"]["three"] = hub("three")
+    for each in stands.document["hubs"].values():
+        each["slots"]["default"]["track"] = stands.tag()
+    apply_now(stands)
+    build(stands, "3.12")
+    return stands
+
+
+@pytest.mark.parametrize("queue", ["max", "single"])
+def test_of_three_merges_at_once_each_is_applied_or_done_by_the_next(three: FleetInCI, queue: str) -> None:
+    if queue == "single":
+        text = three.file(FLEET, WORKFLOW).replace("queue: max", "queue: single")
+        three.github.commit(FLEET, {WORKFLOW: text}, "As a server without queues has it [skip ci]")
+    before = len(applies(three))
+
+    def while_the_first_is_applied() -> None:
+        for number, name in enumerate(["two", "three"], 2):
+            made = propose_newest(three, name, wait=False)
+            until(three, lambda made=made: len(made.comments) == 1 and three.job("plan").conclusion == "success")  # type: ignore[misc]
+            three.merge(made, wait=False)
+            until(three, lambda number=number: len(applies(three)) == before + number)  # type: ignore[misc]
+
+    three.meanwhile.acts.append((writes_values, while_the_first_is_applied))
+    three.merge(propose_newest(three, "one"))
+    three.wait()
+    assert three.meanwhile.acts == []
+    ends = [job.conclusion for job in applies(three)[before:]]
+    assert ends == ["success", "success" if queue == "max" else "cancelled", "success"], three.shown()
+    assert [three.tag() in three.values(f"{name}.yaml") for name in ("one", "two", "three")] == [True] * 3
+
+
+def test_of_three_merges_that_knew_nothing_of_each_other_the_later_stop_and_say_how_to_go_on(three: FleetInCI) -> None:
+    pulls = [propose_newest(three, name) for name in ("one", "two", "three")]
+    three.github.actions.hold()
+    for pull in pulls:
+        three.merge(pull, wait=False)
+    three.github.actions.release()
+    three.wait()
+    ends = sorted(exit_code(three.job("apply", number)) for number in (-3, -2, -1))
+    assert ends == [ExitCode.OK, ExitCode.STALE, ExitCode.STALE], three.shown()
+    assert "start this workflow by hand" in three.shown()
+    three.by_hand()
+    assert [three.tag() in three.values(f"{name}.yaml") for name in ("one", "two", "three")] == [True] * 3
 
 
 KILLS = [("github", 4, "before"), ("quay", 2, "after")]

@@ -98,7 +98,7 @@ class Attempt:
         with self._state.lock:
             if job.concurrency is not None:
                 noted.group = expand(job.concurrency.group, Contexts(self._contexts))
-                groups.make_way(self._state, self._run, noted, cancel=job.concurrency.cancel)
+                groups.join(self._state, self._run, noted, job.concurrency)
             return groups.take_turn(self._state, self._run, noted, stopped)
 
     def _has_stopped(self, noted: JobRun) -> bool:
