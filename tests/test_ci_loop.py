@@ -101,18 +101,18 @@ def test_what_nobody_reviewed_is_applied_by_hand_alone(stands: FleetInCI) -> Non
 @pytest.fixture
 def pinned(stands: FleetInCI) -> FleetInCI:
     """Both hubs hold to the first build, and there is a newer one."""
-    for hub in stands.document["hubs"].values():
-        hub["slots"]["default"]["track"] = stands.tag()
+    for each in stands.document["hubs"].values():
+        each["slots"]["default"]["track"] = stands.tag()
     apply_now(stands)
     build(stands, "3.12")
     return stands
 
 
-def propose_newest(ci: FleetInCI, hub: str, *, wait: bool = True) -> Pull:
+def propose_newest(ci: FleetInCI, name: str, *, wait: bool = True) -> Pull:
     """Propose that a hub, and as far as this branch knows no other, has the newest build."""
     ci.document = yaml.safe_load(ci.file(FLEET, "fleet.yaml"))
-    ci.document["hubs"][hub]["slots"]["default"]["track"] = ci.tag()
-    return ci.propose(f"newest-for-{hub}", wait=wait)
+    ci.document["hubs"][name]["slots"]["default"]["track"] = ci.tag()
+    return ci.propose(f"newest-for-{name}", wait=wait)
 
 
 def test_what_another_pull_request_changed_in_between_makes_a_review_stale(pinned: FleetInCI) -> None:
