@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,6 +68,14 @@ def test_what_is_edited_by_hand_is_drift(stands: FleetInCI) -> None:
     drift = stands.drift()
     assert exit_code(drift) == ExitCode.CHANGES
     assert ".github/workflows/test.yaml was last changed by" in drift.log
+
+
+def test_what_is_edited_by_hand_in_a_values_file_is_told_with_its_commit(stands: FleetInCI) -> None:
+    head = stands.github.commit(VALUES, {"one.yaml": stands.values().replace(stands.tag(), "by-hand")}, "Try this")
+    drift = stands.drift()
+    assert exit_code(drift) == ExitCode.CHANGES
+    assert re.search(rf"one.yaml:3 was last changed by \S+ in {head[:12]} of 2\d\d\d-\d\d-\d\d: Try this", drift.log)
+    assert head[:12] in drift.summary
 
 
 def build(ci: FleetInCI, version: str) -> str:
