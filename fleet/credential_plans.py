@@ -44,13 +44,7 @@ class Asked:
         issued = {one.source: one for one in held if issuer_of(one.source, self.workshop)}
         there = standing(issued, self.workshop)
         changes = [change for source in issued if (change := revocation(source, there[source]))]
-        reasons = {
-            standing_address(
-                source
-            ): f"{', '.join(key.key for key in there[source])}: revoked at once, so that no build "
-            f"of {one.repository} can push until fleet apply has stored a new one"
-            for source, one in issued.items()
-        }
+        reasons = {standing_address(source): _consequence(one, there[source]) for source, one in issued.items()}
         own = [one for one in held if one.source not in issued]
         return self._plan(Rotations(tuple(changes), reasons), len(held), tuple(_not_ours(one) for one in own))
 

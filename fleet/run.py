@@ -55,7 +55,8 @@ def now() -> str:
 @dataclass(slots=True)
 class Run:
     """A run that holds the lock. `notes` is what a person should know of how it began, `begun` what a killed run was
-    writing at each address and did not finish, `by` the CI run that it is part of."""
+    writing at each address and did not finish, `unsettled` its groups of which nobody could say what became of them,
+    `by` the CI run that it is part of."""
 
     id: str
     store: Store
@@ -63,6 +64,7 @@ class Run:
     state: State
     notes: list[str] = field(default_factory=list)
     begun: dict[Address, Spec | None] = field(default_factory=dict)
+    unsettled: set[str] = field(default_factory=set)
     by: By | None = None
 
     def write_down(self, entry: Entry) -> None:
@@ -106,8 +108,10 @@ def _settle(run: Run, name: str) -> None:
     open, and holds nothing else up.
     """
     groups = {group: begun for group, begun in run.state.begun.items() if begun.provider == name}
+    is_reached = False
     try:
         provider = run.workshop[name]
+        is_reached = True
         changes = {group: [_change(run.workshop, step) for step in begun.steps] for group, begun in groups.items()}
         run.workshop.wanted.update(_wanted(change for group in changes.values() for change in group))
         blobs = {group: begun.blobs for group, begun in groups.items()}
@@ -118,13 +122,16 @@ def _settle(run: Run, name: str) -> None:
         run.notes.extend(
             f"{group}: an earlier run did not finish this, and what became of it: {error}" for group in groups
         )
+        run.unsettled.update(groups if is_reached else ())
         return
     for group, begun in groups.items():
         if all(is_done(found, change) for change in changes[group]):
             run.write_down(GroupDone(run=run.id, at=now(), group=group, plan="", steps=begun.steps, found=True))
-            run.notes.append(f"{group}: an earlier run ended after it had written this; it is done")
+            run.notes.append(f"{group}: an earlier run did not finish this; it is done now")
         else:
             run.begun |= {change.address: change.after for change in changes[group]}
+    run.state = run.store.load()
+    run.workshop.stored.update({Address.parse(source): key for source, key in run.state.stored.items()})
 
 
 def _see_what_was_merged(run: Run, name: str) -> None:
@@ -162,12 +169,15 @@ def _settled(
 
 
 def close_what_is_no_longer_wanted(run: Run, plan: Plan) -> None:
-    """End the record of groups that an earlier run left open and this whole plan does not want any more."""
+    """End the record of groups that an earlier run left open and this whole plan does not want any more.
+
+    Those that could not be looked at stay open, for the next run.
+    """
     if plan.partial or plan.unread:
         return
     wanted = {change.group for change in plan.changes}
     for group, begun in run.store.load().begun.items():
-        if begun.run != run.id and group not in wanted:
+        if begun.run != run.id and group not in wanted and group not in run.unsettled:
             run.write_down(
                 GroupFailed(run=run.id, at=now(), group=group, error="not planned any more; left as it stands")
             )

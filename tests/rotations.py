@@ -1,14 +1,18 @@
-"""A build that is held while its credential is replaced."""
+"""A fleet whose push credential is stored and replaced, and a build that is held meanwhile."""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from github import Auth, Github
 
 from fleet.cli import main
@@ -20,6 +24,48 @@ from fleet.sandbox.http import Loopback, Request, Response
 SOURCE = "example-org/climate-image"
 LONG = 60.0
 """Seconds after which something that is waited for is taken to be lost."""
+
+
+@dataclass
+class Little:
+    """One image whose push credential is stored on GitHub, and that nobody builds."""
+
+    github: Sandbox
+    registry: dict[str, Any]
+    others: dict[str, Any] = field(default_factory=dict)
+    lives_in: str = "registry"
+
+    def document(self) -> dict[str, Any]:
+        """What fleet.yaml says."""
+        return {
+            "version": 1,
+            "name": "ours",
+            "code_hosts": {
+                "github": {"type": "github", "base_url": self.github.url, "auth": {"token": {"env": "GITHUB_TOKEN"}}}
+            },
+            "registries": {"registry": self.registry, **self.others},
+            "images": {"climate": {"repository": SOURCE, "registry": self.lives_in}},
+        }
+
+    def save(self) -> None:
+        """Write fleet.yaml."""
+        Path("fleet.yaml").write_text(yaml.safe_dump(self.document(), sort_keys=False))
+
+    def apply(self) -> None:
+        """Apply, and see that nothing is left to do."""
+        self.save()
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+        assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+        state = json.loads(Path(".fleet/state.json").read_text())
+        assert (state["begun"], state["retiring"]) == ({}, [])
+
+    def journal(self) -> bytes:
+        """What fleet has written down."""
+        return Path(".fleet/journal.jsonl").read_bytes()
+
+    def secret(self, name: str) -> str:
+        """What GitHub holds."""
+        return self.github.state.repository(SOURCE).secrets[name].value
 
 
 class Gate:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from fleet.cli import main
 from fleet.errors import ExitCode
@@ -20,49 +18,10 @@ from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.testing.crash import CRASH_POINTS, run_armed
 from tests.google_cloud import Sandbox as GoogleSandbox
 from tests.google_cloud import sandbox
+from tests.rotations import SOURCE, Little
 
-SOURCE = "example-org/climate-image"
 ROBOT = "example+climate-image"
 LONG_AGO = "Mon, 05 Jan 2026 10:00:00 -0000"
-
-
-@dataclass
-class Little:
-    """One image whose push credential is stored on GitHub, and that nobody builds."""
-
-    github: Sandbox
-    registry: dict[str, Any]
-    others: dict[str, Any] = field(default_factory=dict)
-    lives_in: str = "registry"
-
-    def save(self) -> None:
-        """Write fleet.yaml."""
-        document = {
-            "version": 1,
-            "name": "ours",
-            "code_hosts": {
-                "github": {"type": "github", "base_url": self.github.url, "auth": {"token": {"env": "GITHUB_TOKEN"}}}
-            },
-            "registries": {"registry": self.registry, **self.others},
-            "images": {"climate": {"repository": SOURCE, "registry": self.lives_in}},
-        }
-        Path("fleet.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-
-    def apply(self) -> None:
-        """Apply, and see that nothing is left to do."""
-        self.save()
-        assert main(["apply", "-auto-approve"]) == ExitCode.OK
-        assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
-        state = json.loads(Path(".fleet/state.json").read_text())
-        assert (state["begun"], state["retiring"]) == ({}, [])
-
-    def journal(self) -> bytes:
-        """What fleet has written down."""
-        return Path(".fleet/journal.jsonl").read_bytes()
-
-    def secret(self, name: str) -> str:
-        """What GitHub holds."""
-        return self.github.state.repository(SOURCE).secrets[name].value
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fleet.config.wording import Near, escaped, listed, quoted, suggestion
 from fleet.diagnostics import Diagnostic
 
 _NAMED = ("code_hosts", "registries", "templates", "images")
-RESERVED = ("hub", "image", "label", "values")
+RESERVED = ("hub", "image", "label", "values", "builds", "checkout", "credentials")
 """First words of addresses and selectors that no code host or registry may take."""
 
 

@@ -92,7 +92,7 @@ class Robots:
         namespace, name = _split(repository)
         listed = dict(self.api.robots(namespace))
         robots = robots_of(repository, listed)
-        if not robots:
+        if not robots and stored is None:
             raise ProviderError(
                 f"the robot {namespace}+{name} is gone from {self.host}; plan and apply to make it anew"
             )

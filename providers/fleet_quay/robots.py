@@ -36,7 +36,8 @@ def description(repository: str, short: str, owner: str) -> str:
 def robots_of(repository: str, listed: Mapping[str, Mapping[str, Any]]) -> Sequence[Standing]:
     """The robots of a repository among those of its namespace, by full name; the oldest first.
 
-    One without a mark that may push nowhere any more, beside others, was replaced: somebody else made it, and it stays.
+    One without a mark that has no role there is none of them: somebody made it for something else, or it was replaced
+    or revoked, and whoever holds its token shall not push again.
     """
     namespace, _, name = repository.partition("/")
     found = [
@@ -47,7 +48,7 @@ def robots_of(repository: str, listed: Mapping[str, Mapping[str, Any]]) -> Seque
     living = [
         one for one in found if unmarked(one.entry.get("description"))[1] or name in names_in(one.entry, "repositories")
     ]
-    return sorted(living if living else found, key=lambda one: created(one.entry))
+    return sorted(living, key=lambda one: created(one.entry))
 
 
 def is_of(repository: str, short: str, entry: Mapping[str, Any]) -> bool:
