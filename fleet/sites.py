@@ -233,8 +233,8 @@ class Values(Provider):
         return f"{site.repository}@{site.branch}" if site.branch else site.repository
 
     def cost(self, change: Change) -> int:
-        """Nothing for a local checkout, else about two requests for the change's whole group (read, commit), or ten where
-        it is proposed."""
+        """About how many requests the whole group takes: none for a local checkout, else two (read, commit), and more
+        where it is proposed."""
         repository = SiteAddress.parse(change.address.name).repository
         return 0 if is_local(repository) else PROPOSING if self.proposes(repository) else 2
 
