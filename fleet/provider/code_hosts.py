@@ -168,6 +168,10 @@ class CodeHost(Provider):
         """What must exist for an image's source, the files that start its build last. Pure."""
         raise ValueError(f"{self.name} makes no source repositories")
 
+    def repository_of(self, address: Address) -> str:
+        """The source repository that something of this host belongs to; empty for what belongs to none. Pure."""
+        return ""
+
     def builds(self, repository: str, workflow: str) -> Sequence[Build]:
         """The builds of the default branch's newest commits, from its head backwards along first parents, bounded."""
         raise LookupError(f"{type(self).__name__} builds nothing")

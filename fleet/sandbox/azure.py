@@ -38,9 +38,13 @@ RIGHTS = tuple(
 )
 """All that a login needs to issue credentials."""
 
+MAY_ASK = "Microsoft.Authorization/permissions/read"
+"""What a login needs to be told what it may do."""
+
 _REGISTRY = re.compile(
     rf"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)/providers/{PROVIDER}"
-    r"/registries/(?P<registry>[^/]+)/(?P<collection>scopeMaps|tokens|generateCredentials)(?:/(?P<name>[^/]+))?",
+    r"/registries/(?P<registry>[^/]+)/(?P<collection>scopeMaps|tokens|generateCredentials"
+    r"|providers/Microsoft\.Authorization/permissions)(?:/(?P<name>[^/]+))?",
     re.IGNORECASE,
 )
 _OPERATION = re.compile(r"/operations/(?P<key>[0-9a-f]+)(?P<result>/result)?")
@@ -56,7 +60,7 @@ class Client:
     """
 
     secret: str
-    rights: set[str] = field(default_factory=lambda: set(RIGHTS))
+    rights: set[str] = field(default_factory=lambda: {*RIGHTS, MAY_ASK})
     role: str = "AcrPull"
     expired: bool = False
     subjects: frozenset[str] = frozenset()
@@ -192,7 +196,10 @@ class Manager:
             match = _REGISTRY.fullmatch(request.path)
             if match is None:
                 return _error(404, "InvalidResourceType", f"The resource type of {request.path} could not be found.")
-            return self._missing(match) or self._forbidden(request, match, *known) or self._answer(request, match)
+            refusal = self._missing(match) or self._forbidden(request, match, *known)
+            if refusal is None and match["collection"].startswith("providers/"):
+                return Response.of_json({"value": [{"actions": sorted(known[1].rights), "notActions": []}]})
+            return refusal or self._answer(request, match)
 
     def _missing(self, match: re.Match[str]) -> Response | None:
         state = self._state
@@ -209,7 +216,9 @@ class Manager:
 
     def _forbidden(self, request: Request, match: re.Match[str], name: str, client: Client) -> Response | None:
         verbs = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
-        right = f"{PROVIDER}/registries/{match['collection']}/{verbs[request.method]}"
+        kind = match["collection"].removeprefix("providers/")
+        named = kind if kind != match["collection"] else f"{PROVIDER}/registries/{kind}"
+        right = f"{named}/{verbs[request.method]}"
         if right in client.rights:
             return None
         said = f"The client '{name}' does not have authorization to perform action '{right}' over scope"

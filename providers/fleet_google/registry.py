@@ -124,8 +124,8 @@ class GoogleRegistry(Registry, Issuer):
         if not self._google.shared:
             keys.prove_no_more(self._place, source, self.context, issued)
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Delete all keys of a service account but one."""
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Delete all keys of a service account but one, or all."""
         keys.revoke(self._place, source, keep)
 
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
