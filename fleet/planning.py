@@ -36,7 +36,7 @@ from fleet.resolution import Resolved, resolve, suggestions
 from fleet.rotation import Rotations, by_rule, holdings, rotations
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
-from fleet.site import PROVIDER, is_local
+from fleet.site import KIND, PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
 from fleet.tracks import Following, Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
@@ -342,8 +342,9 @@ class _Making:
         return frozen
 
     def cost(self, changes: Iterable[Change]) -> int:
-        """How many requests applying these changes takes, about."""
-        return sum(self.workshop[change.address.provider].cost(change) for change in changes)
+        """How many requests applying these changes takes, about; the sites of one group are one commit or proposal."""
+        single = {change.group if change.address.kind == KIND else str(change.address): change for change in changes}
+        return sum(self.workshop[change.address.provider].cost(change) for change in single.values())
 
     def notes(
         self, wants: Wants, resolved: Resolved | None, moves: Sequence[Change], unread: Sequence[Address]

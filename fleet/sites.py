@@ -29,6 +29,9 @@ RACES = 5
 READERS = 8
 """Values repositories that are read at once."""
 
+PROPOSING = 10
+"""About how many requests a proposal takes: what it is made of, looking for one that is open, and moving its branch."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubFiles:
@@ -230,8 +233,10 @@ class Values(Provider):
         return f"{site.repository}@{site.branch}" if site.branch else site.repository
 
     def cost(self, change: Change) -> int:
-        """Nothing for a local checkout, else about two requests (read, commit) for a site that is alone."""
-        return 0 if is_local(SiteAddress.parse(change.address.name).repository) else 2
+        """About how many requests the whole group takes: none for a local checkout, else two (read, commit), and more
+        where it is proposed."""
+        repository = SiteAddress.parse(change.address.name).repository
+        return 0 if is_local(repository) else PROPOSING if self.proposes(repository) else 2
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What the sites say now, at the heads of their branches."""

@@ -22,11 +22,13 @@ from fleet.sandbox.github import Limits, Runners, Sandbox, serve_github
 from fleet.sandbox.github.model import EVERYTHING
 from fleet.sandbox.github.model_actions import Environment, JobRun, Run, Secret, Variable
 from fleet.sandbox.github.model_pulls import Pull
-from fleet.sandbox.github.objects import find, read_commit
+from fleet.sandbox.github.objects import find, read_commit, walk
 from fleet.sandbox.http import Request, Response, Service
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.workflow_file import WORKFLOW
 from tests.github_judge import Judge
+from tests.providers.test_github_app import private, public
+from tests.subjects.common import key
 
 ROOT = Path(__file__).parents[1]
 ACTION = "example-org/tools@0123456789abcdef0123456789abcdef01234567"
@@ -84,7 +86,7 @@ class FleetInCI:
     quay: RunningQuay
     """The registry, where it is one."""
 
-    def __init__(self, github: Sandbox, place: Place, folder: Path) -> None:
+    def __init__(self, github: Sandbox, place: Place, folder: Path, *, as_app: bool = False) -> None:
         self.github, self.place = github, place
         self.meanwhile = Meanwhile(github.loopback.service)
         github.loopback.service = self.meanwhile
@@ -97,19 +99,30 @@ class FleetInCI:
             "version": 1,
             "name": "example",
             "state": "git",
-            "code_hosts": {"github": host(github.url)},
+            "code_hosts": {"github": {"type": "github", "base_url": github.url, "auth": env("GITHUB_TOKEN")}},
             "registries": {place.key: dict(place.entry)},
         }
+        reading = state.create_token("ada", dict.fromkeys(EVERYTHING, "read"))
+        plan, apply = {"FLEET_GITHUB_TOKEN": reading}, {"FLEET_GITHUB_TOKEN": self.token}
+        if as_app:
+            plan = apply = {"APP_KEY": self._install_app()}
         (folder / "fleet.yaml").write_text(self.text())
         assert main(["ci", "init", "github", f"-action={ACTION}"]) == ExitCode.OK
         files = {"fleet.yaml": self.text(), WORKFLOW: (folder / WORKFLOW).read_text()}
         self.repository = state.create_repository(FLEET, files)
         self.repository.visibility = "private"
-        reading = state.create_token("ada", dict.fromkeys(EVERYTHING, "read"))
-        self.secrets = (self.token, reading, *place.secrets.values())
-        self._environment("fleet-plan", {"FLEET_GITHUB_TOKEN": reading, **place.secrets})
-        apply = self._environment("fleet-apply", {"FLEET_GITHUB_TOKEN": self.token, **place.secrets})
-        apply.policy, apply.branches = "custom", {1: ("branch", "main")}
+        self.secrets = (self.token, *plan.values(), *place.secrets.values())
+        self._environment("fleet-plan", {**plan, **place.secrets})
+        protected = self._environment("fleet-apply", {**apply, **place.secrets})
+        protected.policy, protected.branches = "custom", {1: ("branch", "main")}
+
+    def _install_app(self) -> str:
+        """Have fleet log in as an App; its private key."""
+        app = self.github.state.create_app("fleet", public(key()))
+        self.github.state.install(app, "example-org")
+        auth = {"app": {"id": app.id, "private_key": {"env": "APP_KEY"}}}
+        self.document["code_hosts"]["github"]["auth"] = auth
+        return private(key())
 
     def _environment(self, name: str, secrets: Mapping[str, str]) -> Environment:
         state, now = self.github.state, self.github.state.clock.now()
@@ -208,6 +221,11 @@ class FleetInCI:
         assert found is not None
         return found.data.decode()
 
+    def state_files(self) -> list[str]:
+        """What lies on the branch that keeps the state."""
+        store, repository = self.github.state.store, self.github.state.repository(FLEET)
+        return [path for path, _ in walk(store, read_commit(store, repository.refs["refs/heads/fleet-state"]).tree)]
+
     def tag(self) -> str:
         """The tag of the source's newest commit."""
         return (self.github.state.repository(SOURCE).head or "")[:12]
@@ -262,14 +280,13 @@ def env(name: str) -> dict[str, Any]:
     return {"token": {"env": name}}
 
 
-def host(url: str) -> dict[str, Any]:
-    """The code host."""
-    return {"type": "github", "base_url": url, "auth": env("GITHUB_TOKEN")}
-
-
 @contextmanager
 def fleet_in_ci(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+    *,
+    as_app: bool = False,
 ) -> Iterator[FleetInCI]:
     """The fleet repository with its workflow, its registry a Quay, and nothing made yet."""
     (folder / "start").mkdir()
@@ -277,7 +294,9 @@ def fleet_in_ci(
     with serve_quay() as quay, judged_github(folder, record_property) as github:
         entry = {"type": "quay", "url": quay.url, "namespace": "example", "auth": env("QUAY_TOKEN")}
         image = f"{quay.registry_host}/example/climate-image"
-        made = FleetInCI(github, Place("quay", entry, image, {"QUAY_TOKEN": quay.token}), folder / "start")
+        made = FleetInCI(
+            github, Place("quay", entry, image, {"QUAY_TOKEN": quay.token}), folder / "start", as_app=as_app
+        )
         made.quay = quay
         yield made
 

@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 import yaml
@@ -25,6 +25,15 @@ def ci(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> Iterator[FleetInCI]:
     with fleet_in_ci(tmp_path, monkeypatch, record_property) as made:
+        yield made
+
+
+@pytest.fixture
+def with_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> Iterator[FleetInCI]:
+    """The same, and fleet logs in to GitHub as an App."""
+    with fleet_in_ci(tmp_path, monkeypatch, record_property, as_app=True) as made:
         yield made
 
 
@@ -227,25 +236,68 @@ def test_of_three_merges_that_knew_nothing_of_each_other_the_later_stop_and_say_
     assert [three.tag() in three.values(f"{name}.yaml") for name in ("one", "two", "three")] == [True] * 3
 
 
-KILLS = [("github", 4, "before"), ("quay", 2, "after")]
+def commits_to(repository: str) -> Callable[[Request], bool]:
+    """Whether a request is a commit to a repository."""
+    return lambda request: b"createCommitOnBranch" in request.body and repository.encode() in request.body
 
 
-@pytest.mark.parametrize(("service", "nth", "when"), KILLS)
+def asks(method: str, path: str) -> Callable[[Request], bool]:
+    """Whether a request is one of these."""
+    return lambda request: request.method == method and re.fullmatch(path, request.path) is not None
+
+
+KILLS: dict[str, tuple[str, Callable[[Request], bool], int, Literal["before", "after"]]] = {
+    "as the branch of the state is begun": ("github", asks("POST", f"/repos/{FLEET}/git/refs"), 1, "after"),
+    "before what is to be written is on it": ("github", commits_to(FLEET), 1, "before"),
+    "after what is to be written is on it": ("github", commits_to(FLEET), 1, "after"),
+    "before the registry repository": ("quay", asks("POST", "/api/v1/repository"), 1, "before"),
+    "after the robot": ("quay", asks("PUT", ".*/robots/.*"), 1, "after"),
+    "before the source repository": ("github", asks("POST", "/orgs/[^/]+/repos"), 1, "before"),
+    "after the source repository": ("github", asks("POST", "/orgs/[^/]+/repos"), 1, "after"),
+    "between the halves of the secret": ("github", asks("PUT", ".*/actions/secrets/.*"), 1, "after"),
+    "after the workflows": ("github", commits_to(SOURCE), 1, "after"),
+    "before the values": ("github", commits_to(VALUES), 1, "before"),
+    "after the values": ("github", commits_to(VALUES), 1, "after"),
+    "as it tells what it has done": ("github", asks("PATCH", ".*/issues/comments/.*"), 1, "after"),
+}
+"""Where a runner dies: at which request of which service, before or after the service acts."""
+
+
+@pytest.mark.parametrize("where", KILLS)
 def test_a_runner_that_is_killed_needs_nobody_but_the_next(
-    ci: FleetInCI, service: str, nth: int, when: Any, record_property: Callable[[str, object], None]
+    with_app: FleetInCI, where: str, record_property: Callable[[str, object], None]
 ) -> None:
+    ci, (service, at, nth, when) = with_app, KILLS[where]
     ci.with_an_image("one")
     pull = ci.propose("the-first-image")
     loopback = ci.github.loopback if service == "github" else ci.quay.loopback
-    paths, process = r"(?!/graphql|.*/merge).*", lambda: ci.job("apply").process or 0
-    loopback.faults = [Fault("kill", "write", paths, nth=nth, when=when, pid=process)]
+    loopback.faults = [Fault("kill", where=at, nth=nth, when=when, pid=lambda: ci.job("apply").process or 0)]
     ci.merge(pull)
-    assert exit_code(ci.job("apply")) == 128 + signal.SIGKILL
-    ci.github.state.clock.advance(310)  # until the lease of the dead is nobody's
+    assert exit_code(ci.job("apply")) == 128 + signal.SIGKILL, ci.shown()
     loopback.faults = []
     ci.again()
     assert exit_code(ci.job("apply")) == ExitCode.OK, ci.shown()
     assert ci.tag() in ci.values()
     assert list(ci.quay.state.robots) == ["example+climate-image"]
+    assert [one.full_name for one in ci.github.state.repositories.values()].count(SOURCE) == 1
+    assert len(pull.comments) == 1
+    assert "lease.json" not in ci.state_files()
     assert exit_code(ci.drift()) == ExitCode.OK, ci.shown()
+    assert not [secret for secret in ci.secrets if secret in ci.shown()]
+    record_property(CRASH_POINTS, 1)
+
+
+def test_another_run_waits_for_the_lease_of_a_dead_one_and_then_completes_it(
+    ci: FleetInCI, record_property: Callable[[str, object], None]
+) -> None:
+    ci.with_an_image("one")
+    pull = ci.propose("the-first-image")
+    dead = Fault("kill", where=commits_to(VALUES), when="before", pid=lambda: ci.job("apply").process or 0)
+    ci.github.loopback.faults = [dead]
+    ci.merge(pull)
+    assert exit_code(ci.job("apply")) == 128 + signal.SIGKILL
+    ci.github.state.clock.advance(310)  # until the lease of the dead is nobody's
+    ci.by_hand()
+    assert exit_code(ci.job("apply")) == ExitCode.OK, ci.shown()
+    assert ci.tag() in ci.values()
     record_property(CRASH_POINTS, 1)

@@ -125,6 +125,16 @@ def test_a_tag_is_proposed_waits_and_is_done_when_it_is_merged(
     assert len(fleet.pulls) == 1
 
 
+def test_what_a_proposal_costs_is_said_before(fleet: Proposing, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.track("bbbbbbbbbbbb")
+    assert main(["plan", "-out=p.fleet"]) == ExitCode.OK
+    said = re.search(r"Applying it takes about (\d+) requests", capsys.readouterr().out)
+    assert said
+    before = fleet.github.loopback.count()
+    apply("p.fleet", "-auto-approve")
+    assert abs(fleet.github.loopback.count() - before - int(said[1])) <= 3
+
+
 def test_its_body_can_be_reviewed(fleet: Proposing) -> None:
     fleet.track("bbbbbbbbbbbb")
     apply()

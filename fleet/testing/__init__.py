@@ -19,7 +19,7 @@ from __future__ import annotations
 from fleet.sandbox.http import Fault, Loopback, Request, Response, Service
 from fleet.testing.crash import CRASH_POINTS
 from fleet.testing.rules import Case, cases
-from fleet.testing.subject import FLEET, NAME, NONSENSE, CodeHostSubject, Forward, Subject
+from fleet.testing.subject import FLEET, NAME, NONSENSE, CodeHostSubject, Forward, SeenProposal, Subject
 
 __all__ = [
     "CRASH_POINTS",
@@ -33,6 +33,7 @@ __all__ = [
     "Loopback",
     "Request",
     "Response",
+    "SeenProposal",
     "Service",
     "Subject",
     "cases",

@@ -25,7 +25,7 @@ WANTED = {
 
 def files_are_of_one_commit(subject: type[Subject]) -> None:
     """Files are read as the head of the branch has them; one that is not there has no entry."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         paths = [*given.content, "config/none.yaml"]
         found = host.files(given.repository, None, paths)
         assert dict(found.contents) == dict(given.content)
@@ -40,21 +40,21 @@ def files_are_of_one_commit(subject: type[Subject]) -> None:
 
 def commit_lands_whole(subject: type[Subject]) -> None:
     """All files of a request are one commit on top of the head, and nothing else changes."""
-    with _opened(subject) as (given, host, _):
-        found = _read(host, given)
-        made = host.commit(_request(given, found))
-        after = _read(host, given)
+    with opened(subject) as (given, host, _):
+        found = read(host, given)
+        made = host.commit(request_of(given, found))
+        after = read(host, given)
         assert after == Files(found.branch, made, WANTED), "what was committed is not what is read"
         assert given.history() == [given.content, {**given.content, **WANTED}]
 
 
 def last_change_of_a_line_is_known(subject: type[Subject]) -> None:
     """The commit that last changed a line is known, and whose it is; a file that is not there has none."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         first = {"config/common.yaml": [1], "config/prod.yaml": [1]}
         before = host.blame(given.repository, None, first)
         assert set(before) == {("config/common.yaml", 1), ("config/prod.yaml", 1)}
-        request = _request(given, _read(host, given))
+        request = request_of(given, read(host, given))
         made = host.commit(request)
         after = host.blame(given.repository, None, {**first, "config/prod.yaml": [1, 2]})
         written = request.message.strip()
@@ -68,8 +68,8 @@ def last_change_of_a_line_is_known(subject: type[Subject]) -> None:
 
 def moved_branch_is_a_conflict(subject: type[Subject]) -> None:
     """A commit for a head that is no longer there is refused as Conflict, and writes nothing."""
-    with _opened(subject) as (given, host, _):
-        request = _request(given, _read(host, given))
+    with opened(subject) as (given, host, _):
+        request = request_of(given, read(host, given))
         given.commit({"config/prod.yaml": b"keep: that\n"})
         history = given.history()
         try:
@@ -82,10 +82,10 @@ def moved_branch_is_a_conflict(subject: type[Subject]) -> None:
 
 def two_writers_race(subject: type[Subject]) -> None:
     """Of two commits for one head exactly one lands, and the other is told to read again."""
-    with _opened(subject) as (given, host, rig):
-        found = _read(host, given)
+    with opened(subject) as (given, host, rig):
+        found = read(host, given)
         requests = [
-            _request(given, found, {path: data + b"# %d\n" % writer for path, data in WANTED.items()})
+            request_of(given, found, {path: data + b"# %d\n" % writer for path, data in WANTED.items()})
             for writer in range(2)
         ]
         hosts = [_host(rig, given) for _ in requests]
@@ -105,7 +105,7 @@ def two_writers_race(subject: type[Subject]) -> None:
 
 def recovering_nothing_changes_nothing(subject: type[Subject]) -> None:
     """Where no run was killed, recovery writes nothing."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         held = given.snapshot()
         host.recover(given.repository, [])
         host.recover(given.repository, [blob_id(data) for data in WANTED.values()])
@@ -114,12 +114,12 @@ def recovering_nothing_changes_nothing(subject: type[Subject]) -> None:
 
 def killed_at_every_step(subject: type[Subject]) -> int:
     """A commit that is killed at any step of its process is finished, or made anew, by the next run; never twice."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         steps = count_events(lambda: _go_on(host, given))
         wanted = given.snapshot()
         assert given.history()[1:] == [{**given.content, **WANTED}]
     for nth in range(1, steps + 1):
-        with _opened(subject) as (given, host, _):
+        with opened(subject) as (given, host, _):
             killed = run_killed_at(nth, partial(_go_on, host, given), group=nth % 2 == 0).killed
             assert killed, f"step {nth} did not come"
             _go_on(host, given)
@@ -135,7 +135,7 @@ FIRST = {"README.md": b"What this is\n", "log/1": b"one\n", "log/2": b"two\n", "
 
 def branch_is_begun_and_swapped(subject: type[Subject]) -> None:
     """A branch for data begins without history, and each commit adds, replaces and removes files in one go."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         before = given.history()
         absent = host.branch(given.repository, DATA)
         assert (absent.head, dict(absent.contents)) == ("", {}), "a branch that is not there has something"
@@ -152,7 +152,7 @@ def branch_is_begun_and_swapped(subject: type[Subject]) -> None:
 
 def swap_for_another_head_is_a_conflict(subject: type[Subject]) -> None:
     """A swap for a head that is no longer there, or for a branch that is there already or gone, writes nothing."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         first = host.swap(_swap(given, "", FIRST)).head
         second = host.swap(_swap(given, first, {"raw": b"2\n"})).head
         held = host.branch(given.repository, DATA)
@@ -173,7 +173,7 @@ def _assert_conflict(host: CodeHost, swap: Swap) -> None:
 
 def sixteen_writers_swap(subject: type[Subject]) -> None:
     """Sixteen writers that begin one branch, and then swap it, each for the head they read: one wins each round."""
-    with _opened(subject) as (given, _, rig):
+    with opened(subject) as (given, _, rig):
         hosts = [_host(rig, given) for _ in range(16)]
         head = ""
         for round_ in range(3):
@@ -195,7 +195,7 @@ def sixteen_writers_swap(subject: type[Subject]) -> None:
 
 def swap_killed_at_every_step(subject: type[Subject]) -> int:
     """A swap that is killed at any step of its process is made once, by it or by the next one, and blocks nobody."""
-    with _opened(subject) as (given, host, _):
+    with opened(subject) as (given, host, _):
         first = host.swap(_swap(given, "", FIRST)).head
         steps = count_events(lambda: host.swap(_swap(given, first, {"raw": b"2\n"})))
         for nth in range(1, steps + 1):
@@ -214,7 +214,7 @@ def _swap(given: CodeHostSubject, head: str, contents: Mapping[str, bytes | None
 
 def remotes_are_recognised(subject: type[Subject]) -> None:
     """A URL that leads elsewhere is nobody's repository here."""
-    with _opened(subject) as (_, host, __):
+    with opened(subject) as (_, host, __):
         for url in ("https://elsewhere.example.org/owner/name.git", "git@elsewhere.example.org:owner/name.git"):
             assert host.repository_at(url) is None, url
 
@@ -223,16 +223,18 @@ def _go_on(host: CodeHost, given: CodeHostSubject) -> None:
     """What the core does after a kill: recover, read, and commit what is not there yet."""
     unfinished = [blob_id(data) for data in WANTED.values()]
     host.recover(given.repository, unfinished)
-    found = _read(host, given)
+    found = read(host, given)
     if dict(found.contents) != WANTED:
-        host.commit(replace(_request(given, found), unfinished=unfinished))
+        host.commit(replace(request_of(given, found), unfinished=unfinished))
 
 
-def _read(host: CodeHost, given: CodeHostSubject) -> Files:
+def read(host: CodeHost, given: CodeHostSubject) -> Files:
+    """The files that the cases write, as they stand."""
     return host.files(given.repository, None, WANTED)
 
 
-def _request(given: CodeHostSubject, found: Files, contents: Mapping[str, bytes] = WANTED) -> CommitRequest:
+def request_of(given: CodeHostSubject, found: Files, contents: Mapping[str, bytes] = WANTED) -> CommitRequest:
+    """A commit of these files, on top of what was found."""
     return CommitRequest(given.repository, found.branch, found.head, contents, "Roll out two")
 
 
@@ -243,7 +245,8 @@ def _host(rig: Rig, given: CodeHostSubject) -> CodeHost:
 
 
 @contextmanager
-def _opened(subject: type[Subject]) -> Iterator[tuple[CodeHostSubject, CodeHost, Rig]]:
+def opened(subject: type[Subject]) -> Iterator[tuple[CodeHostSubject, CodeHost, Rig]]:
+    """A code host that nobody has used yet, and the provider for it."""
     with rig_of(subject) as rig:
         assert isinstance(rig.subject, CodeHostSubject), "a code host is described by a CodeHostSubject"
         rig.wants()

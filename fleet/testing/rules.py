@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unittest import SkipTest
 
 from fleet.provider import CodeHost, Issuer, Registry
-from fleet.testing import code_host, faults, killing, making, registry
+from fleet.testing import code_host, faults, killing, making, proposing, registry
 from fleet.testing.subject import Subject
 
 Check = Callable[[type[Subject]], int | None]
@@ -39,6 +39,7 @@ RULES: Mapping[str, tuple[Check, tuple[str, ...]]] = {
     **faults.RULES,
     **registry.RULES,
     **code_host.RULES,
+    **proposing.RULES,
 }
 """Each rule by its name: how it is checked, and what a provider must have for it to apply."""
 

@@ -159,13 +159,17 @@ class Rig:
 
     def apply_killed_at_write(self, nth: int, when: str) -> End:
         """Apply in a process that is killed with SIGKILL when its nth write comes, before or after it is done."""
+        return self.killed_at_write(nth, when, self.apply_well)
+
+    def killed_at_write(self, nth: int, when: str, act: Callable[[], object]) -> End:
+        """Do something in a process that is killed with SIGKILL at its nth write, before or after that is done."""
         fault = Fault("kill", where=self.subject.writes, nth=nth, when="before" if when == "before" else "after")
 
         def arm(pid: int) -> None:
             fault.pid = lambda: pid
             self.server.faults.append(fault)
 
-        end = run_armed(self.apply_well, arm)
+        end = run_armed(act, arm)
         self.server.faults.clear()
         return end
 

@@ -9,13 +9,15 @@ import builtins
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet import plugins
 from fleet.images import Homes
 from fleet.model import Action, Resource
-from fleet.provider import CodeHost, Credentials, Login, Provider, Secret
+from fleet.proposal import Text
+from fleet.provider import CodeHost, Credentials, Login, Provider, Secret, Verdict
 from fleet.sandbox.http import WRITES, Request, Response, Service
 from fleet.services import Workshop
 
@@ -134,6 +136,18 @@ class Subject(ABC):
         raise _missing("disarm")
 
 
+@dataclass(frozen=True, slots=True)
+class SeenProposal:
+    """A proposal as people see it: its number, the branch that it comes from with its head, what it says, the files."""
+
+    number: int
+    branch: str
+    head: str
+    text: Text
+    files: Mapping[str, bytes]
+    is_open: bool
+
+
 class CodeHostSubject(Subject):
     """A code host with one repository, on whose default branch lies one commit of `content`."""
 
@@ -151,6 +165,26 @@ class CodeHostSubject(Subject):
     @abstractmethod
     def history(self) -> list[Mapping[str, bytes]]:
         """The files after each commit of the default branch, from the first commit to the last."""
+
+    def proposals(self) -> list[SeenProposal]:
+        """Every proposal, oldest first, with those files that its commit changes."""
+        raise _missing("proposals")
+
+    def propose_elsewhere(self, branch: str, files: Mapping[str, bytes]) -> None:
+        """Somebody else proposes these files, from a branch of that name in a copy of the repository."""
+        raise _missing("proposals")
+
+    def say(self, number: int, text: str) -> None:
+        """A stranger remarks something on a proposal."""
+        raise _missing("proposals")
+
+    def remarks(self, number: int) -> list[str]:
+        """What was remarked on a proposal, oldest first."""
+        raise _missing("proposals")
+
+    def verdicts(self, commit: str) -> list[Verdict]:
+        """The verdicts on a commit, oldest first."""
+        raise _missing("verdicts")
 
 
 class Forward:

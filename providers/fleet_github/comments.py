@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from fleet.provider import Remark, Verdict
 from fleet_github.client import Client
@@ -19,6 +20,10 @@ PAGES = 30
 
 OURS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 """Who may write here: https://docs.github.com/en/graphql/reference/enums#commentauthorassociation"""
+
+
+CHECK = "fleet"
+"""The `external_id` of checks of ours."""
 
 
 def put_comment(client: Client, repository: str, number: int, marker: str, body: str) -> str:
@@ -47,16 +52,30 @@ def find_remark(client: Client, repository: str, commit: str, marker: str) -> Re
 
 
 def put_check(client: Client, repository: str, commit: str, verdict: Verdict) -> str:
-    """A finished check on a commit; returns its address. Only the token of an App may do this."""
-    body = {
-        "name": verdict.name,
-        "head_sha": commit,
-        "status": "completed",
+    """See that a commit has one finished check of ours of this name; looks first, so that it may be repeated.
+
+    Returns its address. Only the token of an App may do this.
+    """
+    said = {
         "conclusion": verdict.conclusion,
         "output": {"title": verdict.title, "summary": verdict.summary},
         **({"details_url": verdict.url} if verdict.url else {}),
     }
-    return str(client.rest("POST", f"/repos/{repository}/check-runs", body).document["html_url"])
+    query = urlencode({"check_name": verdict.name, "per_page": A_PAGE})
+    listed = client.object(f"/repos/{repository}/commits/{commit}/check-runs?{query}")["check_runs"]
+    standing = next((one for one in listed if one.get("external_id") == CHECK), None)
+    if standing is None:
+        made = {"name": verdict.name, "head_sha": commit, "status": "completed", "external_id": CHECK, **said}
+        return str(client.rest("POST", f"/repos/{repository}/check-runs", made).document["html_url"])
+    if not _says(standing, said):
+        client.rest("PATCH", f"/repos/{repository}/check-runs/{standing['id']}", said)
+    return str(standing["html_url"])
+
+
+def _says(standing: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    output = standing.get("output") or {}
+    shown = {**standing, "output": {name: output.get(name) for name in ("title", "summary")}}
+    return all(shown.get(name) == value for name, value in said.items())
 
 
 def _comments(client: Client, repository: str, number: int) -> Iterator[Mapping[str, Any]]:

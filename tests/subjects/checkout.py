@@ -13,14 +13,19 @@ from fleet.provider import Provider
 from fleet.services import CHECKOUT, Workshop
 from fleet.testing import FLEET, CodeHostSubject
 from tests.little_fleet import git
-from tests.subjects.common import MAKES_NOTHING, NO_REGISTRY, OF_ISSUERS, OF_REGISTRIES, OF_THINGS, Row
+from tests.subjects.common import MAKES_NOTHING, NO_REGISTRY, OF_ISSUERS, OF_PROPOSALS, OF_REGISTRIES, OF_THINGS, Row
+
+NO_PROPOSALS = "nobody proposes or judges anything on a local disk"
 
 
 class CheckoutSubject(CodeHostSubject):
     """A git repository on the local disk."""
 
     type = "git"
-    without: ClassVar[Mapping[str, str]] = {"service": "it works on the local disk"}
+    without: ClassVar[Mapping[str, str]] = {
+        "service": "it works on the local disk",
+        **dict.fromkeys(("proposals", "verdicts"), NO_PROPOSALS),
+    }
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -82,6 +87,7 @@ ROWS: Mapping[str, Row] = {
             NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS]),
             "it makes no requests": ["opening a provider asks nobody"],
             MAKES_NOTHING: OF_THINGS,
+            NO_PROPOSALS: OF_PROPOSALS,
         },
     ),
 }

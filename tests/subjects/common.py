@@ -57,20 +57,33 @@ OF_THINGS = [
     "what another fleet owns is refused",
     "what exists is adopted",
 ]
-OF_CODE_HOSTS = [
-    "a branch for data is begun and swapped",
-    "a commit lands whole",
-    "a moved branch is a conflict",
-    "a remote elsewhere is not taken for one here",
-    "a swap for another head is a conflict",
-    "files are of one commit",
-    "killed at every step of a commit",
-    "killed at every step of a swap",
-    "of sixteen swaps one wins",
-    "of two writers one wins",
-    "recovering nothing changes nothing",
-    "the last change of a line is known",
+OF_PROPOSALS = [
+    "a proposal is one",
+    "a remark is one",
+    "a stranger's proposal is left alone",
+    "a verdict is one",
+    "killed at every write of a proposal",
+    "killed at every write of a remark",
+    "killed at every write of a verdict",
+    "killed at every write of bringing a proposal up to date",
 ]
+OF_CODE_HOSTS = sorted(
+    [
+        *OF_PROPOSALS,
+        "a branch for data is begun and swapped",
+        "a commit lands whole",
+        "a moved branch is a conflict",
+        "a remote elsewhere is not taken for one here",
+        "a swap for another head is a conflict",
+        "files are of one commit",
+        "killed at every step of a commit",
+        "killed at every step of a swap",
+        "of sixteen swaps one wins",
+        "of two writers one wins",
+        "recovering nothing changes nothing",
+        "the last change of a line is known",
+    ]
+)
 OF_REGISTRIES = [
     "a dead login reveals nothing",
     "a login that may not push is not revealed",

@@ -7,16 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fleet.proposal import Text
+from fleet.provider import Verdict
 from fleet.sandbox.github import Limits, State
+from fleet.sandbox.github.model import EVERYTHING
 from fleet.sandbox.github.model_actions import Environment, Variable
 from fleet.sandbox.github.model_actions import Secret as StoredSecret
+from fleet.sandbox.github.model_pulls import Comment, Pull
 from fleet.sandbox.github.objects import read_commit, walk
+from fleet.sandbox.github.pulls import propose_from_fork
 from fleet.sandbox.github.pushes import commit_files
 from fleet.sandbox.github.service import GitHub
 from fleet.sandbox.http import Request, Response
 from fleet.sandbox.push import Registries
 from fleet.sandbox.registry import TOKEN_PATH
-from fleet.testing import FLEET, NAME, CodeHostSubject
+from fleet.testing import FLEET, NAME, CodeHostSubject, SeenProposal
 from tests.subjects.common import NO_REGISTRY, OF_ISSUERS, OF_REGISTRIES, Row
 from tests.subjects.oci import OciSubject
 
@@ -36,7 +41,7 @@ class GitHubSubject(CodeHostSubject):
         state.create_user("ada")
         state.create_organization("example-org", admins=["ada"])
         state.create_repository(self.repository, {path: data.decode() for path, data in self.content.items()})
-        self.token = state.create_token("ada")
+        self.token = state.create_token("ada", {**EVERYTHING, "checks": "write"})  # which Apps have beside it all
         (folder / "token").write_text(self.token)
         self.known = state.tokens[self.token]
         self.state = state
@@ -88,6 +93,40 @@ class GitHubSubject(CodeHostSubject):
         blobs = [(path, entry) for path, entry in walk(self.state.store, tree) if entry.kind == "blob"]
         found = {path: self.state.store.read(entry.oid) for path, entry in blobs}
         return {path: blob.data for path, blob in found.items() if blob is not None}
+
+    @property
+    def _pulls(self) -> Mapping[int, Pull]:
+        return self.state.repository(self.repository).pulls
+
+    def proposals(self) -> list[SeenProposal]:
+        with self.state.lock:
+            return [self._seen(pull) for pull in self._pulls.values()]
+
+    def _seen(self, pull: Pull) -> SeenProposal:
+        files = self._files(read_commit(self.state.store, pull.head_sha).tree)
+        changed = {path: data for path, data in files.items() if self.history()[-1].get(path) != data}
+        text = Text(pull.title, pull.body or "")
+        return SeenProposal(pull.number, pull.head, pull.head_sha, text, changed, pull.state == "open")
+
+    def propose_elsewhere(self, branch: str, files: Mapping[str, bytes]) -> None:
+        with self.state.lock:
+            mallory = self.state.create_user("mallory")
+            texts = {path: data.decode() for path, data in files.items()}
+            propose_from_fork(self.state, self.state.repository(self.repository), mallory, texts).head = branch
+
+    def say(self, number: int, text: str) -> None:
+        with self.state.lock:
+            stranger, now = self.state.create_user("stranger"), self.state.clock.now()
+            self._pulls[number].comments.append(Comment(self.state.next_id(), stranger, text, now, now))
+
+    def remarks(self, number: int) -> list[str]:
+        with self.state.lock:
+            return [comment.body for comment in self._pulls[number].comments]
+
+    def verdicts(self, commit: str) -> list[Verdict]:
+        with self.state.lock:
+            checks = [one for one in self.state.repository(self.repository).checks if one.sha == commit]
+            return [Verdict(one.name, one.conclusion, one.title, one.summary, one.details_url or "") for one in checks]
 
     def snapshot(self) -> object:
         with self.state.lock:

@@ -89,3 +89,4 @@ class Check:
     summary: str
     details_url: str | None
     completed_at: datetime
+    external_id: str = ""

@@ -209,7 +209,7 @@ def own_check(base: str, repository: Repository, shown: Check) -> dict[str, Any]
         "name": shown.name,
         "node_id": views.node_id("CR", shown.id),
         "head_sha": shown.sha,
-        "external_id": "",
+        "external_id": shown.external_id,
         "url": url,
         "html_url": page,
         "details_url": shown.details_url or page,

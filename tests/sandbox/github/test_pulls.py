@@ -9,6 +9,7 @@ from github.Repository import Repository
 
 from fleet.sandbox.github import Sandbox
 from fleet.sandbox.github.model import Protection
+from tests.sandbox.github.conftest import Login
 
 TEST = "on: pull_request\njobs: {test: {runs-on: x, steps: [{uses: actions/checkout@v5}]}}\n"
 
@@ -98,13 +99,14 @@ def test_comments_are_written_changed_and_deleted(repository: Repository) -> Non
     assert [one.body for one in pull.get_issue_comments()] == ["second"]
 
 
-def test_a_pull_request_runs_its_workflows_on_the_merge(sandbox: Sandbox, repository: Repository) -> None:
+def test_a_pull_request_runs_its_workflows_on_the_merge(sandbox: Sandbox, repository: Repository, login: Login) -> None:
     pull = opened(repository)
     repository.create_file("c.txt", "Add c", "c\n", branch="topic")
     sandbox.actions.wait()
     runs = list(repository.get_workflow_runs(event="pull_request"))
     assert [(run.head_branch, run.conclusion) for run in runs] == [("topic", "success")] * 2
-    (check,) = repository.get_commit(pull.head.sha).get_check_runs()
+    app = login(sandbox.state.create_token("ada", {"contents": "read", "checks": "read"}))
+    (check,) = app.get_repo(repository.full_name).get_commit(pull.head.sha).get_check_runs()
     assert (check.name, check.status, check.conclusion) == ("test", "completed", "success")
     merge = sandbox.state.repository("example-org/fleet").runs[0].trigger.sha
     assert [parent.sha for parent in repository.get_git_commit(merge).parents] == [pull.base.sha, pull.head.sha]

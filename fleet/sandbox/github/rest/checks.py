@@ -94,7 +94,7 @@ def get_combined_status(call: Call) -> Response:
 
 _COMMIT = "/repos/{owner}/{repo}/commits/{ref+}"
 ROUTES = (
-    Route("GET", f"{_COMMIT}/check-runs", list_check_runs, "actions=read"),
+    Route("GET", f"{_COMMIT}/check-runs", list_check_runs, "checks=read"),
     Route("GET", f"{_COMMIT}/statuses", list_statuses, "statuses=read"),
     Route("GET", f"{_COMMIT}/status", get_combined_status, "statuses=read"),
     Route("POST", "/repos/{owner}/{repo}/statuses/{sha}", create_status, "statuses=write"),

@@ -6,11 +6,14 @@ https://docs.github.com/rest/commits/commits#list-pull-requests-associated-with-
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from types import NoneType
+from typing import Any
 
 from fleet.sandbox.github import views_pulls
 from fleet.sandbox.github.call import Call, Fields, Route
-from fleet.sandbox.github.errors import ApiError, unsupported
+from fleet.sandbox.github.errors import ApiError, not_found, unsupported
 from fleet.sandbox.github.model_pulls import Check
 from fleet.sandbox.github.rest.contents import resolve
 from fleet.sandbox.http import Response
@@ -24,8 +27,10 @@ _CREATE: Fields = {
     "status": str,
     "conclusion": str,
     "details_url": (str, NoneType),
+    "external_id": str,
     "output": dict,
 }
+_UPDATE: Fields = {name: _CREATE[name] for name in ("conclusion", "details_url", "output")}
 _CONCLUSIONS = ("action_required", "cancelled", "failure", "neutral", "success", "skipped", "stale", "timed_out")
 
 
@@ -37,11 +42,7 @@ def create_check_run(call: Call) -> Response:
         raise ApiError(422, f"No commit found for SHA: {fields['head_sha']}")
     if fields.get("status") != "completed":
         raise unsupported("check runs that are not completed")
-    if fields.get("conclusion") not in _CONCLUSIONS:
-        raise ApiError(422, "Invalid request.\n\nFor 'conclusion', the value is not one of the known ones.")
-    output = fields.get("output", {})
-    if not output.get("title") or len(output.get("summary", "")) > LARGEST_SUMMARY:
-        raise ApiError(422, "Invalid request.\n\nFor 'output', title and summary are needed, and have a limit.")
+    output = _said(fields)
     check = Check(
         call.state.next_id(),
         fields["head_sha"],
@@ -51,10 +52,39 @@ def create_check_run(call: Call) -> Response:
         output["summary"],
         fields.get("details_url"),
         call.state.clock.now(),
+        fields.get("external_id", ""),
     )
     repository.checks.append(check)
     document = views_pulls.own_check(call.base, repository, check)
     return Response.of_json(document, 201, {"location": document["url"]})
+
+
+def update_check_run(call: Call) -> Response:
+    """PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}: what a finished one says."""
+    fields, checks = call.body(_UPDATE, ["conclusion", "output"]), call.repository.checks
+    number = next((at for at, one in enumerate(checks) if str(one.id) == call.params["id"]), None)
+    if number is None:
+        raise not_found()
+    output = _said(fields)
+    checks[number] = replace(
+        checks[number],
+        conclusion=fields["conclusion"],
+        title=output["title"],
+        summary=output["summary"],
+        details_url=fields.get("details_url", checks[number].details_url),
+        completed_at=call.state.clock.now(),
+    )
+    return Response.of_json(views_pulls.own_check(call.base, call.repository, checks[number]))
+
+
+def _said(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The output of a check; raises 422 for one that GitHub would not take."""
+    if fields.get("conclusion") not in _CONCLUSIONS:
+        raise ApiError(422, "Invalid request.\n\nFor 'conclusion', the value is not one of the known ones.")
+    output: Mapping[str, Any] = fields.get("output", {})
+    if not output.get("title") or len(output.get("summary", "")) > LARGEST_SUMMARY:
+        raise ApiError(422, "Invalid request.\n\nFor 'output', title and summary are needed, and have a limit.")
+    return output
 
 
 def list_pulls_of_commit(call: Call) -> Response:
@@ -67,5 +97,6 @@ def list_pulls_of_commit(call: Call) -> Response:
 
 ROUTES = (
     Route("POST", "/repos/{owner}/{repo}/check-runs", create_check_run, "checks=write"),
+    Route("PATCH", "/repos/{owner}/{repo}/check-runs/{id}", update_check_run, "checks=write"),
     Route("GET", "/repos/{owner}/{repo}/commits/{ref+}/pulls", list_pulls_of_commit, "pull_requests=read"),
 )
