@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fleet.secrets import SecretSource
 from fleet_google import ArtifactRegistry, ContainerRegistry
 from fleet_google.registry import GoogleRegistry
 from fleet_google.settings import ArtifactRegistrySettings, ContainerRegistrySettings
+from tests.google_judge import Judge
 from tests.subjects.common import key
 from tests.subjects.google import ISSUER, exchanged, github_token
 
@@ -30,10 +31,10 @@ MEMBER = f"{IDENTITIES}/example-org/climate-image@refs/heads/main"
 
 
 class Sandbox:
-    """A sandbox Google Cloud that is being served, and the providers that use it."""
+    """A sandbox Google Cloud that is being served, judged by Google's descriptions, and the providers that use it."""
 
-    def __init__(self, loopback: Loopback, cloud: GoogleCloud) -> None:
-        self.loopback, self.cloud, self.state = loopback, cloud, cloud.state
+    def __init__(self, loopback: Loopback, cloud: GoogleCloud, judge: Judge) -> None:
+        self.loopback, self.cloud, self.state, self.judge = loopback, cloud, cloud.state, judge
         self.fleets = self.state.tokens["fleets-token"]
 
     def keys(self, keys: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Sandbox:
         assert home.login is not None
         provider = home.login.steps[0].inputs["workload_identity_provider"]
         claims = {"source": "example-org/climate-image", "audience": f"https://iam.googleapis.com/{provider}", **claims}
-        answer = json.loads(exchanged(self.cloud, provider, github_token(**claims)).body)
+        answer = json.loads(exchanged(self.judge, provider, github_token(**claims)).body)
         return Credentials(home.login.username, Secret(answer["access_token"]))
 
     def may_push(self, home: Home, login: Credentials) -> bool:
@@ -82,8 +83,8 @@ def sandbox() -> Iterator[Sandbox]:
     state.issuers[ISSUER] = key().public_key()
     state.token(Principal(frozenset({"user:ada@example.org"}), FLEETS_PERMISSIONS), "fleets-token")
     cloud = GoogleCloud(state, "us-central1", key=key())
-    with Loopback(cloud) as loopback:
-        yield Sandbox(loopback, cloud)
+    with closing(Judge(cloud)) as judge, Loopback(judge) as loopback:
+        yield Sandbox(loopback, cloud, judge)
 
 
 def no_reveal(ref: SecretRef) -> Secret:

@@ -19,7 +19,7 @@ from fleet.model import Address, Change, Resource
 from fleet.oci import OciClient
 from fleet.provider import Home, RegistryImage
 from fleet.reference import ImageReference
-from fleet.sandbox.google import FLEETS_PERMISSIONS, GoogleCloud
+from fleet.sandbox.google import FLEETS_PERMISSIONS
 from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.cel import CelError, evaluate
 from fleet.sandbox.http import Fault, Request, Response
@@ -208,8 +208,8 @@ def test_who_else_may_do_something_stays_and_so_do_conditions(google: Sandbox) -
 class Racing:
     """Somebody else who writes a policy each time just before fleet does, for a number of times."""
 
-    def __init__(self, cloud: GoogleCloud, times: int) -> None:
-        self.cloud, self.left = cloud, times
+    def __init__(self, google: Sandbox, times: int) -> None:
+        self.judge, self.cloud, self.left = google.judge, google.cloud, times
 
     def handle(self, request: Request) -> Response:
         if request.path.endswith(":setIamPolicy") and self.left:
@@ -218,16 +218,16 @@ class Racing:
             policy.bindings.add(role="roles/artifactregistry.reader", members=[f"user:{self.left}@example.org"])
             policy.etag = b"raced %d" % self.left
             self.cloud.state.policies[f"{PLACE}/climate-image"] = policy
-        return self.cloud.handle(request)
+        return self.judge.handle(request)
 
 
 def test_a_policy_that_somebody_else_changes_meanwhile_is_read_anew(google: Sandbox) -> None:
     ours = google.gar()
-    google.loopback.service = Racing(google.cloud, 2)
+    google.loopback.service = Racing(google, 2)
     apply(ours, ours.home(CLIMATE).resources)
     members = [member for one in google.state.policies[f"{PLACE}/climate-image"].bindings for member in one.members]
     assert sorted(members) == sorted([MEMBER, "user:0@example.org", "user:1@example.org"])
-    google.loopback.service = Racing(google.cloud, 100)
+    google.loopback.service = Racing(google, 100)
     with pytest.raises(Conflict, match="somebody else keeps changing"):
         apply(ours, ours.home(replace(CLIMATE, source="example-org/moved")).resources)
 
@@ -309,7 +309,7 @@ def test_a_tag_of_an_immutable_repository_is_written_once(google: Sandbox) -> No
     grant = [{"type": "repository", "name": path, "actions": ["pull", "push"]}]
     headers = {"authorization": f"Bearer {google.cloud.tokens.sign(login.username, grant)}"}
     push(f"{google.loopback.url}/v2/{path}", Image(), "1", headers=headers)
-    assert google.cloud.handle(Request("PUT", f"/v2/{path}/manifests/1", "", {}, headers, b"{}")).status == 400
+    assert google.judge.handle(Request("PUT", f"/v2/{path}/manifests/1", "", {}, headers, b"{}")).status == 400
 
 
 def test_repositories_are_listed_page_by_page(google: Sandbox) -> None:
@@ -349,9 +349,9 @@ def test_fleet_logs_in_with_the_key_of_a_service_account(google: Sandbox) -> Non
     create = Request(
         "POST", "/v1/projects/example-project/serviceAccounts", "", {}, BEARER, b'{"accountId":"fleet-ci"}'
     )
-    account = json.loads(google.cloud.handle(create).body)
+    account = json.loads(google.judge.handle(create).body)
     host = {"host": google.loopback.host, **BEARER}
-    made = google.cloud.handle(Request("POST", f"/v1/{account['name']}/keys", "", {}, host, b"{}"))
+    made = google.judge.handle(Request("POST", f"/v1/{account['name']}/keys", "", {}, host, b"{}"))
     shown = base64.b64decode(json.loads(made.body)["privateKeyData"]).decode()
     ours = google.gar(secret=shown, auth={"key": {"env": "KEY"}})
     for address, permission in (("repository:us-central1/x", "registry.repositories.list"), ("pool:x", "Pools.get")):

@@ -220,9 +220,13 @@ class KeysOnGitHubSubject(GitHubSubject):
         super().__init__(folder)
         self.google = GarWithKeysSubject(folder)
 
+    def close(self) -> None:
+        super().close()
+        self.google.close()
+
     def handle(self, request: Request) -> Response:
         is_google = request.path.startswith(("/v1/", "/v2", "/token"))
-        return (self.google.cloud if is_google else self.github).handle(request)
+        return (self.google.judge if is_google else self.github).handle(request)
 
     def writes(self, request: Request) -> bool:
         return super().writes(request) and ("/keys" in request.path or "/secrets/" in request.path)

@@ -89,7 +89,7 @@ class ArtifactsApi:
         page = [self.state.repositories[full] for full in there[start : start + size] if not self.state.is_hidden(full)]
         following = str(start + size) if start + size < len(there) else ""
         return answer(
-            ListRepositoriesResponse.pb(ListRepositoriesResponse(repositories=page, next_page_token=following))
+            request, ListRepositoriesResponse.pb(ListRepositoriesResponse(repositories=page, next_page_token=following))
         )
 
     def _create(self, request: Request, principal: Principal, name: str) -> Response:
@@ -110,11 +110,11 @@ class ArtifactsApi:
         operation.done = not self.state.slow
         if operation.done:
             operation.response.Pack(Repository.pb(repository))
-        return answer(operation)
+        return answer(request, operation)
 
     def _get(self, request: Request, principal: Principal, name: str) -> Response:
         check(self.state, principal, f"{_AR}.get", f"//{SERVICE}/{name}", name)
-        return answer(Repository.pb(self._standing(name)))
+        return answer(request, Repository.pb(self._standing(name)))
 
     def _update(self, request: Request, principal: Principal, name: str) -> Response:
         check(self.state, principal, f"{_AR}.update", f"//{SERVICE}/{name}", name)
@@ -130,7 +130,7 @@ class ArtifactsApi:
             if path in ("labels", "cleanup_policies"):  # MergeMessage lays maps over each other
                 getattr(standing, path).clear()
                 getattr(standing, path).MergeFrom(getattr(wanted, path))
-        return answer(standing)
+        return answer(request, standing)
 
     def _check_fields(self, repository: Repository) -> None:
         for text in (*repository.labels.keys(), *repository.labels.values()):
@@ -146,7 +146,7 @@ class ArtifactsApi:
         conditional = any(binding.HasField("condition") for binding in policy.bindings)
         if conditional and request.first("options.requestedPolicyVersion") != "3":
             raise Refused(400, "the policy has conditions: ask for version 3")
-        return answer(policy)
+        return answer(request, policy)
 
     def policy(self, name: str) -> Policy:
         """The policy of a repository, as it stands."""
@@ -165,7 +165,7 @@ class ArtifactsApi:
                 self._check_member(member)
         wanted.etag = secrets.token_bytes(8)
         self.state.policies[name] = wanted
-        return answer(wanted)
+        return answer(request, wanted)
 
     def _check_member(self, member: str) -> None:
         kind, _, rest = member.partition(":")
@@ -177,7 +177,7 @@ class ArtifactsApi:
     def _test_permissions(self, request: Request, principal: Principal, name: str) -> Response:
         asked = parsed(request.body, TestIamPermissionsRequest()).permissions
         held = [permission for permission in asked if self.state.may(principal, permission, name)]
-        return answer(TestIamPermissionsResponse(permissions=held))
+        return answer(request, TestIamPermissionsResponse(permissions=held))
 
     def _images(self, request: Request, principal: Principal, name: str) -> Response:
         check(self.state, principal, "artifactregistry.dockerimages.list", f"//{SERVICE}/{name}", name)
@@ -186,7 +186,7 @@ class ArtifactsApi:
         start, size = int(request.first("pageToken") or 0), min(int(request.first("pageSize") or self.page), self.page)
         following = str(start + size) if start + size < len(images) else ""
         page = ListDockerImagesResponse(docker_images=images[start : start + size], next_page_token=following)
-        return answer(ListDockerImagesResponse.pb(page))
+        return answer(request, ListDockerImagesResponse.pb(page))
 
     def _standing(self, name: str) -> Repository:
         if name not in self.state.repositories or self.state.is_hidden(name):

@@ -101,8 +101,9 @@ class IamApi:
                 found.update({key: changed.get(key) for key in request.first("updateMask").split(",")})
                 return self._operation(found["name"])
             case "DELETE", None:
-                self._standing(place, name)["state"] = "DELETED"
-                return self._operation(request.path)
+                found = self._standing(place, name)
+                found["state"] = "DELETED"
+                return self._operation(found["name"])
         raise Refused(404, f"Method not found: {request.method} {request.path}")
 
     def _check_new(self, place: dict[str, Any], name: str, wanted: dict[str, Any], *, of_provider: bool) -> None:
@@ -133,7 +134,7 @@ class IamApi:
                 return self._list_accounts(request)
             case "GET", True, None:
                 check(self.state, principal, "iam.serviceAccounts.get", request.path)
-                return answer(ServiceAccount.pb(self._account(route["email"])))
+                return answer(request, ServiceAccount.pb(self._account(route["email"])))
             case "PATCH", True, None:
                 check(self.state, principal, "iam.serviceAccounts.update", request.path)
                 wanted = PatchServiceAccountRequest(
@@ -142,7 +143,7 @@ class IamApi:
                 account = self._account(route["email"])
                 for path in wanted.update_mask.paths:
                     setattr(account, path, getattr(wanted.service_account, path))
-                return answer(ServiceAccount.pb(account))
+                return answer(request, ServiceAccount.pb(account))
             case "POST", True, "enable":
                 check(self.state, principal, "iam.serviceAccounts.enable", request.path)
                 self._account(route["email"]).disabled = False
@@ -158,7 +159,7 @@ class IamApi:
         accounts = [self.state.accounts[email] for email in sorted(self.state.accounts)]
         following = str(start + size) if start + size < len(accounts) else ""
         page = ListServiceAccountsResponse(accounts=accounts[start : start + size], next_page_token=following)
-        return answer(ListServiceAccountsResponse.pb(page))
+        return answer(request, ListServiceAccountsResponse.pb(page))
 
     def _create_account(self, request: Request) -> Response:
         wanted = CreateServiceAccountRequest(
@@ -175,7 +176,7 @@ class IamApi:
         account.unique_id = str(secrets.randbelow(10**20))
         self.state.accounts[email] = account
         self.state.appears(email)
-        return answer(ServiceAccount.pb(account))
+        return answer(request, ServiceAccount.pb(account))
 
     def _delete_account(self, email: str) -> None:
         """The account and its keys go; in policies it stays by a name that nobody can have again."""
@@ -195,7 +196,7 @@ class IamApi:
             case "GET", False:
                 check(self.state, principal, "iam.serviceAccountKeys.list", request.path)
                 keys = ListServiceAccountKeysResponse(keys=[*self.state.keys_of(account.email)])
-                return answer(ListServiceAccountKeysResponse.pb(keys))
+                return answer(request, ListServiceAccountKeysResponse.pb(keys))
             case "POST", False:
                 check(self.state, principal, "iam.serviceAccountKeys.create", request.path)
                 return self._create_key(request, account)
@@ -231,7 +232,7 @@ class IamApi:
         self.state.private_keys[key.name] = private
         shown = ServiceAccountKey(key)
         shown.private_key_data = json.dumps(info).encode()
-        return answer(ServiceAccountKey.pb(shown))
+        return answer(request, ServiceAccountKey.pb(shown))
 
     def _account(self, email: str) -> ServiceAccount:
         if email not in self.state.accounts:

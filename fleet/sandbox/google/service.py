@@ -65,8 +65,14 @@ class GoogleCloud:
             image = name.split("/", 1 if self.host else 2)[-1]
             for digest in held["manifests"] if self.repository_of(name) == repository else ():
                 tags = sorted(tag for tag, meant in held["tags"].items() if meant == digest)
-                full = f"{repository}/dockerImages/{quote(image, safe='')}@{digest}"
-                found.append(DockerImage(name=full, tags=tags, upload_time=self.state.uploads[name, digest]))
+                found.append(
+                    DockerImage(
+                        name=f"{repository}/dockerImages/{quote(image, safe='')}@{digest}",
+                        uri=f"{self.host or f'{self.location}-docker.pkg.dev'}/{name}@{digest}",
+                        tags=tags,
+                        upload_time=self.state.uploads[name, digest],
+                    )
+                )
         return found
 
     def _registry(self, request: Request) -> Response:

@@ -80,9 +80,13 @@ def parsed(body: bytes, message: Proto) -> Proto:
     return message
 
 
-def answer(message: Message) -> Response:
-    """A message as JSON, its enums by number as the clients ask for them."""
-    return Response.of_json(json_format.MessageToDict(message, use_integers_for_enums=True))
+def answer(request: Request, message: Message) -> Response:
+    """A message as JSON, its enums by name, or by number where the client asks so.
+
+    https://cloud.google.com/apis/docs/system-parameters
+    """
+    numbers = "enum-encoding=int" in request.first("$alt")
+    return Response.of_json(json_format.MessageToDict(message, use_integers_for_enums=numbers))
 
 
 def of_json(request: Request, *known: str) -> dict[str, Any]:
