@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Repositories, or images, in one answer; the most that there may be."""
 
+NEWEST_FIRST = "upload_time desc"
+"""An `order_by` names a field of what is listed, and the direction: https://google.aip.dev/132#ordering"""
+
 RACES = 5
 """How often a policy is read anew because somebody else wrote it first."""
 
@@ -115,11 +118,11 @@ class Artifacts:
         raise Conflict(f"somebody else keeps changing who may write to the repository {name}")
 
     def images(self, name: str) -> Iterator[ar.DockerImage]:
-        """The images of a repository, all of them, page by page; none of one that does not exist."""
+        """The images of a repository, newest first, page by page as asked for; none of one that does not exist."""
         doing = Doing(f"list the images of {name}", "artifactregistry.dockerimages.list")
-        token = ""
+        token, last = "", None
         while True:
-            request = {"parent": self._name(name), "page_size": PAGE, "page_token": token}
+            request = {"parent": self._name(name), "page_size": PAGE, "page_token": token, "order_by": NEWEST_FIRST}
             try:
                 page = self._login.call(
                     doing,
@@ -127,7 +130,13 @@ class Artifacts:
                 )
             except Missing:
                 return
-            yield from page.docker_images
+            for image in page.docker_images:
+                if last is not None and image.upload_time > last:
+                    raise ProviderError(
+                        f"Google Cloud does not list the images of {name} newest first, as it was asked"
+                    )
+                last = image.upload_time
+                yield image
             token = page.next_page_token
             if not token:
                 return

@@ -131,20 +131,16 @@ class GoogleRegistry(Registry, Issuer):
         return self._client.platforms_of(references, self.context.each)
 
     def tags(self, name: str) -> Iterator[Tag]:
-        """The tags of an image, newest first: of all images in its repository, a request for each 1,000."""
+        """The tags of an image, newest first, as they are asked for: 1,000 images of its repository at once."""
         project, repository, image = self._parts(name)
         if project != self._google.project:
             raise ProviderError(
                 f"{name} lies in another project than {self.name}, which is that of {self._google.project}"
             )
-        found = [
-            Tag(tag, digest, standing.upload_time)
-            for standing in self._place.artifacts.images(repository)
-            for path, _, digest in [unquote(str(standing.name).partition("/dockerImages/")[2]).partition("@")]
-            if path == image
-            for tag in standing.tags
-        ]
-        yield from sorted(found, key=lambda tag: tag.date, reverse=True)
+        for standing in self._place.artifacts.images(repository):
+            path, _, digest = unquote(str(standing.name).partition("/dockerImages/")[2]).partition("@")
+            if path == image:
+                yield from (Tag(tag, digest, standing.upload_time) for tag in standing.tags)
 
     @abstractmethod
     def _parts(self, name: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -334,6 +335,9 @@ def test_tags_are_listed_with_digest_and_date_newest_first(google: Sandbox, host
         headers = {"authorization": f"Bearer {google.cloud.tokens.sign('', grant)}"}
         digests[tag] = push(f"{google.loopback.url}/v2/{path}", Image(labels={"tag": tag}), tag, headers=headers)
     google.cloud.artifacts.page = 1
+    before = google.loopback.count()
+    assert next(ours.tags(home.name)).name == "new"
+    assert google.loopback.count() - before == 1
     found = list(ours.tags(home.name))
     assert [(tag.name, tag.digest) for tag in found] == [("new", digests["new"]), ("old", digests["old"])]
     assert found[0].date > found[1].date
@@ -343,6 +347,39 @@ def test_tags_are_listed_with_digest_and_date_newest_first(google: Sandbox, host
     assert list(google.gar().tags(f"{google.loopback.host}/example-project/nowhere/image")) == []
     with pytest.raises(ProviderError, match="lies in another project"):
         list(ours.tags(f"{google.loopback.host}/another/a/a"))
+
+
+class Unordered:
+    """A Google that does not know of an order."""
+
+    def __init__(self, google: Sandbox) -> None:
+        self.judge = google.judge
+
+    def handle(self, request: Request) -> Response:
+        query = {name: values for name, values in request.query.items() if name != "orderBy"}
+        return self.judge.handle(replace(request, query=query))
+
+
+def test_tags_in_another_order_than_was_asked_for_are_not_believed(google: Sandbox) -> None:
+    ours = google.gar()
+    home = ours.home(CLIMATE)
+    apply(ours, home.resources)
+    path, moment = home.name.partition("/")[2], datetime(2026, 1, 30, tzinfo=UTC)
+    digests = [f"sha256:{number:064x}" for number in range(3)]
+    google.cloud.registry.repositories[path] = {"tags": {}, "manifests": dict.fromkeys(digests, ""), "blobs": []}
+    google.state.uploads |= {(path, digest): moment + n * timedelta(days=1) for n, digest in enumerate(digests)}
+    assert list(ours.tags(home.name)) == []
+    google.loopback.service = Unordered(google)
+    with pytest.raises(ProviderError, match="does not list the images of climate-image newest first"):
+        list(ours.tags(home.name))
+
+
+@pytest.mark.parametrize("order", ["colour desc", "upload_time down", "upload_time desc,name"])
+def test_the_sandbox_refuses_an_order_that_google_does_not_know(google: Sandbox, order: str) -> None:
+    google.state.repositories[f"{PLACE}/x"] = Repository(name=f"{PLACE}/x", format_="DOCKER")
+    path = f"/v1/{PLACE}/x/dockerImages"
+    answer = google.judge.handle(Request("GET", path, path, {"orderBy": [order]}, BEARER, b""))
+    assert json.loads(answer.body)["error"]["status"] == "INVALID_ARGUMENT"
 
 
 def test_fleet_logs_in_with_the_key_of_a_service_account(google: Sandbox) -> None:

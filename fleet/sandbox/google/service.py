@@ -63,14 +63,20 @@ class GoogleCloud:
         found = []
         for name, held in self.registry.repositories.items():
             image = name.split("/", 1 if self.host else 2)[-1]
-            for digest in held["manifests"] if self.repository_of(name) == repository else ():
-                tags = sorted(tag for tag, meant in held["tags"].items() if meant == digest)
+            if self.repository_of(name) != repository:
+                continue
+            tags: dict[str, list[str]] = {digest: [] for digest in held["manifests"]}
+            for tag, digest in sorted(held["tags"].items()):
+                tags[digest].append(tag)
+            for digest in tags:
+                uploaded = self.state.uploads[name, digest]
                 found.append(
                     DockerImage(
                         name=f"{repository}/dockerImages/{quote(image, safe='')}@{digest}",
                         uri=f"{self.host or f'{self.location}-docker.pkg.dev'}/{name}@{digest}",
-                        tags=tags,
-                        upload_time=self.state.uploads[name, digest],
+                        tags=tags[digest],
+                        upload_time=uploaded,
+                        update_time=uploaded,
                     )
                 )
         return found
