@@ -20,6 +20,7 @@ from fleet.provider import (
     Issuer,
     Limits,
     Login,
+    Objection,
     OciClient,
     OwnLogin,
     ProviderError,
@@ -39,6 +40,7 @@ from fleet_google.login import GoogleLogin
 from fleet_google.logins import TOKEN_USER, keyless, with_key
 from fleet_google.making import make, turn
 from fleet_google.place import ACCOUNT, INSIDE, POOL, PROVIDER, WRITER, Place, group_of
+from fleet_google.preflight import preflight
 from fleet_google.reading import read
 from fleet_google.settings import GoogleSettings
 from fleet_google.specs import (
@@ -89,6 +91,10 @@ class GoogleRegistry(Registry, Issuer):
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """What stands there: one listing of repositories, and a policy for each repository with rights of ours."""
         return read(self._place, addresses, self.context.each)
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What fleet's login may not do in the project: one request, where anything is to be made there."""
+        return preflight(self._login, self._google.url, changes)
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Make each thing what it is to be; rights come after their repository, and leave before its marker does."""

@@ -247,10 +247,33 @@ def test_a_deleted_pool_and_provider_whose_names_stay_taken_are_brought_back(goo
     apply(ours, resources)
     pool = google.state.pools["fleet"]
     pool["state"] = pool["providers"]["gh-example-org"]["state"] = "DELETED"
-    pool["providers"]["gh-example-org"]["attributeCondition"] = "assertion.actor == 'eve'"
     apply(ours, resources)
     assert_at(ours, resources)
-    assert pool["providers"]["gh-example-org"]["attributeCondition"] == "assertion.repository_owner == 'example-org'"
+
+
+@pytest.mark.parametrize("state", ["ACTIVE", "DELETED"])
+def test_a_provider_that_somebody_sets_otherwise_meanwhile_is_refused_and_left_alone(
+    google: Sandbox, state: str
+) -> None:
+    ours = google.gar()
+    pool, provider, *_ = ours.home(CLIMATE).resources
+    apply(ours, [pool, provider])
+    standing = google.state.pools["fleet"]["providers"]["gh-example-org"]
+    standing |= {"state": state, "attributeCondition": "assertion.actor == 'eve'"}
+    before = dict(standing)
+    with pytest.raises(ProviderError, match="is there already, perhaps deleted, and is not as fleet needs it"):
+        ours.apply([Change(provider.address, None, provider.spec)], no_reveal)
+    assert standing == before
+
+
+def test_a_pool_that_is_still_being_made_is_waited_for(google: Sandbox) -> None:
+    ours = google.gar()
+    pool = ours.home(CLIMATE).resources[0]
+    apply(ours, [pool])
+    google.state.hidden[google.state.pools["fleet"]["name"]] = 1
+    with pytest.raises(TryAgain, match="about to make the workload identity pool") as caught:
+        ours.apply([Change(pool.address, None, pool.spec)], no_reveal)
+    assert caught.value.after == 4
 
 
 def test_a_pool_or_provider_that_is_set_otherwise_is_left_alone(google: Sandbox) -> None:

@@ -225,7 +225,7 @@ class KeysOnGitHubSubject(GitHubSubject):
         self.google.close()
 
     def handle(self, request: Request) -> Response:
-        is_google = request.path.startswith(("/v1/", "/v2", "/token"))
+        is_google = request.path.startswith(("/v1/", "/v2", "/v3/", "/token"))
         return (self.google.judge if is_google else self.github).handle(request)
 
     def writes(self, request: Request) -> bool:

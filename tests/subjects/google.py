@@ -77,7 +77,10 @@ class GarSubject(Subject):
     without: ClassVar[Mapping[str, str]] = dict.fromkeys(("password", "issuer"), "builds push without a stored secret")
     host: ClassVar[str | None] = None
     location: ClassVar[str] = LOCATION
-    lacks: ClassVar[tuple[str, ...]] = tuple(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy"))
+    lacks: ClassVar[tuple[str, ...]] = (
+        *(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy", "setIamPolicy")),
+        "iam.workloadIdentityPools.get",
+    )
     """The rights whose lack shows before anything is written."""
 
     def __init__(self, folder: Path) -> None:
@@ -188,7 +191,11 @@ class GarWithKeysSubject(GarSubject):
     credentials = frozenset({"account"})
     without: ClassVar[Mapping[str, str]] = {}
     reads_per_image = 2
-    lacks: ClassVar[tuple[str, ...]] = (*GarSubject.lacks, "iam.serviceAccounts.get")
+    lacks: ClassVar[tuple[str, ...]] = (
+        *(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy", "setIamPolicy")),
+        *(f"iam.serviceAccounts.{verb}" for verb in ("get", "create")),
+        "iam.serviceAccountKeys.create",
+    )
 
     def entry(self, url: str) -> Mapping[str, Any]:
         return {**super().entry(url), "push": "key"}

@@ -104,7 +104,8 @@ class ArtifactsApi:
         if name in self.state.repositories:
             raise Refused(409, "the repository already exists", "ALREADY_EXISTS")
         if len(self.state.repositories) >= self.state.quota:
-            raise Refused(429, "Quota exceeded for quota metric 'Repositories'.")
+            info = {"reason": "RESOURCE_QUOTA_EXCEEDED", "domain": "googleapis.com", "metadata": {"service": SERVICE}}
+            raise Refused(429, "Quota exceeded for quota metric 'Repositories'.", info=info)
         repository.name = name
         self.state.repositories[name] = repository
         self.state.appears(name)

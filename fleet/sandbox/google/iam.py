@@ -32,9 +32,6 @@ from fleet.sandbox.token import new_key
 
 SERVICE = "iam.googleapis.com"
 
-LIFETIME_OF_NAMES = "30 days"
-"""For so long the name of something deleted stays taken."""
-
 _POOL = re.compile(
     r"/v1/projects/(?P<project>[^/]+)/locations/global/workloadIdentityPools(/(?P<pool>[^/:]+))?"
     r"(?P<providers>/providers(/(?P<provider>[^/:]+))?)?(:(?P<verb>\w+))?"
@@ -94,11 +91,6 @@ class IamApi:
                 if found["state"] != "DELETED":
                     raise Refused(400, f"{name} is not deleted.", "FAILED_PRECONDITION")
                 found["state"] = "ACTIVE"
-                return self._operation(found["name"])
-            case "PATCH", None:
-                changed = of_json(request, *keys)
-                found = self._standing(place, name)
-                found.update({key: changed.get(key) for key in request.first("updateMask").split(",")})
                 return self._operation(found["name"])
             case "DELETE", None:
                 found = self._standing(place, name)
@@ -210,7 +202,7 @@ class IamApi:
 
     def _create_key(self, request: Request, account: ServiceAccount) -> Response:
         if len([*self.state.keys_of(account.email)]) >= 10:
-            raise Refused(429, "Maximum number of keys on account reached.")
+            raise Refused(400, "Precondition check failed.", "FAILED_PRECONDITION")
         private, key_id = self.new_key(), secrets.token_hex(20)
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -248,7 +240,7 @@ class IamApi:
 
 def _verb(request: Request, route: re.Match[str]) -> str:
     """What the permission for a request to a pool or a provider ends with."""
-    verbs = {"GET": "get", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+    verbs = {"GET": "get", "POST": "create", "DELETE": "delete"}
     return str(route["verb"] or verbs.get(request.method, "none"))
 
 

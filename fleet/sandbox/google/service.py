@@ -11,6 +11,7 @@ from google.cloud.artifactregistry_v1 import DockerImage
 
 from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.iam import IamApi, NewKey, key_login
+from fleet.sandbox.google.projects import ProjectsApi
 from fleet.sandbox.google.state import Principal, State, account_principal
 from fleet.sandbox.google.sts import EXCHANGE, OAUTH, TokenExchange
 from fleet.sandbox.google.wire import Refused
@@ -37,6 +38,7 @@ class GoogleCloud:
         self.registry = Registry(self.tokens)
         self.artifacts = ArtifactsApi(state, images=self.images)
         self.iam = IamApi(state, self._new_key(key))
+        self.projects = ProjectsApi(state)
         self.exchange = TokenExchange(state)
 
     def handle(self, request: Request) -> Response:
@@ -48,6 +50,8 @@ class GoogleCloud:
                 return self.exchange.handle(request)
             if re.match(r"/v2(/|$)", request.path):
                 return self._immutable(request) or self._registry(request)
+            if request.path.startswith("/v3/"):
+                return self.projects.handle(request)
             return (self.artifacts if _LOCATED.fullmatch(request.path) else self.iam).handle(request)
         except Refused as refused:
             return refused.response
