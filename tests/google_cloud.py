@@ -8,7 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet.errors import TryAgain
+import pytest
+from google.cloud.artifactregistry_v1 import Repository
+
+from fleet.errors import FleetError, TryAgain
 from fleet.model import Change, Resource, Secret, SecretRef
 from fleet.oci import Denied, OciClient
 from fleet.provider import Context, Credentials, Home, RegistryImage
@@ -116,3 +119,50 @@ def assert_at(provider: GoogleRegistry, resources: Sequence[Resource]) -> None:
     assert dict(provider.read([resource.address for resource in resources])) == {
         resource.address: resource.spec for resource in resources
     }
+
+
+PLACES = {
+    "gar": "projects/example-project/locations/us-central1/repositories/climate-image",
+    "gcr": "projects/example-project/locations/us/repositories/gcr.io",
+}
+"""The repository of the climate image, by the type of registry."""
+
+
+class Place:
+    """A registry of one type in a sandbox, and the repository of the climate image there."""
+
+    def __init__(self, google: Sandbox, type_: str) -> None:
+        self.google, self.state, self.type = google, google.state, type_
+        self.repository = PLACES[type_]
+        if type_ == "gcr":
+            google.cloud.host, google.cloud.location = "gcr.io", "us"
+
+    def ours(self, **keys: Any) -> GoogleRegistry:
+        """The provider."""
+        return self.google.gcr(shared=True, **keys) if self.type == "gcr" else self.google.gar(**keys)
+
+    def made(self, **keys: Any) -> tuple[GoogleRegistry, Home]:
+        """The provider, and where the climate image lives, all of which stands."""
+        ours = self.ours(**keys)
+        home = ours.home(CLIMATE)
+        apply(ours, home.resources)
+        return ours, home
+
+    def stands(self, **settings: Any) -> None:
+        """Make the repository by hand."""
+        wanted = {"name": self.repository, "format_": "DOCKER", **settings}
+        self.state.repositories[self.repository] = Repository(**wanted)
+
+    def said(self, **keys: Any) -> str:
+        """What making the climate image's things says, in one line."""
+        with pytest.raises(FleetError) as caught:
+            self.made(**keys)
+        return in_a_sentence(caught.value)
+
+
+def in_a_sentence(error: FleetError) -> str:
+    """What an error says; no secret and no second line is in it."""
+    text = str(error)
+    assert "\n" not in text
+    assert "fleets-token" not in text
+    return text

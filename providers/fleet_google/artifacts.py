@@ -42,10 +42,10 @@ class Artifacts:
 
     def repositories(self, wanted: Collection[str]) -> Mapping[str, ar.Repository]:
         """The repositories by id: all of the location, or of a few that are wanted those that exist."""
-        found = {_id_of(repository): repository for repository in self._listed()}
+        found = {id_of(repository): repository for repository in self._listed()}
         if not found and wanted:  # also what an answer of nothing at all looks like
             one = self.repository(min(wanted))
-            found = {} if one is None else {_id_of(one): one}
+            found = {} if one is None else {id_of(one): one}
         return found
 
     def repository(self, name: str) -> ar.Repository | None:
@@ -217,7 +217,8 @@ def spec_of(repository: ar.Repository) -> Repository:
     )
 
 
-def _id_of(repository: ar.Repository) -> str:
+def id_of(repository: ar.Repository) -> str:
+    """The last part of a repository's name."""
     return str(repository.name).rpartition("/")[2]
 
 

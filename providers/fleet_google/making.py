@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from fleet.provider import Address, Change, Conflict, ProviderError, TryAgain
-from fleet_google.artifacts import SECONDS_TO_MAKE, spec_of
+from fleet_google.artifacts import SECONDS_TO_MAKE, id_of, spec_of
 from fleet_google.iam import account_of, marked
 from fleet_google.place import ACCOUNT, WRITER, Place, repository_of
-from fleet_google.specs import Account, Grant, HostRepository, Pool, PoolProvider, Repository
+from fleet_google.specs import DOCKER, Account, Grant, HostRepository, Pool, PoolProvider, Repository
+
+if TYPE_CHECKING:
+    from google.cloud import artifactregistry_v1 as ar
 
 
 def turn(change: Change) -> tuple[bool, bool]:
@@ -29,7 +33,7 @@ def make(place: Place, change: Change) -> None:
         case "repository", Repository() as wanted:
             _make_repository(place, repository_of(address), wanted, look=change.before is not None)
         case "repository", HostRepository():
-            place.artifacts.create(repository_of(address), Repository())
+            _refuse_format(_create(place, repository_of(address), Repository()))
         case "repository", None:
             _forget_repository(place, repository_of(address))
         case "account", Account() as wanted:
@@ -45,19 +49,29 @@ def make(place: Place, change: Change) -> None:
 
 
 def _make_repository(place: Place, name: str, wanted: Repository, *, look: bool) -> None:
-    standing = place.artifacts.repository(name) if look else None
+    standing = (place.artifacts.repository(name) if look else None) or _create(place, name, wanted)
     if standing is None:
-        if place.artifacts.create(name, wanted):
-            return
-        standing = place.artifacts.repository(name)
-        if standing is None:
-            raise TryAgain(f"the repository {name} is being made", SECONDS_TO_MAKE)
+        return
     before = spec_of(standing)
     _refuse_foreign(place, f"repository {name}", before.owner)
-    if before.format != wanted.format:
-        raise ProviderError(f"the repository {name} is for {before.format}, and so takes no images of fleet's")
+    _refuse_format(standing)
     if before != wanted:
         place.artifacts.update(name, standing, wanted)
+
+
+def _create(place: Place, name: str, wanted: Repository) -> ar.Repository | None:
+    """Make a repository; the one that stands where there is one already."""
+    if place.artifacts.create(name, wanted):
+        return None
+    standing = place.artifacts.repository(name)
+    if standing is None:
+        raise TryAgain(f"the repository {name} is being made", SECONDS_TO_MAKE)
+    return standing
+
+
+def _refuse_format(standing: ar.Repository | None) -> None:
+    if standing is not None and (found := spec_of(standing).format) != DOCKER:
+        raise ProviderError(f"the repository {id_of(standing)} is for {found}, and so takes no images of fleet's")
 
 
 def _forget_repository(place: Place, name: str) -> None:

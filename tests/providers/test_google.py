@@ -15,7 +15,7 @@ import yaml
 from google.cloud.artifactregistry_v1 import CleanupPolicy, Repository
 from google.iam.v1.policy_pb2 import Policy
 
-from fleet.errors import Conflict, FleetError, OutOfBudget, ProviderError, TryAgain, Unsure
+from fleet.errors import Conflict, ProviderError, TryAgain
 from fleet.model import Address, Change, Resource
 from fleet.oci import OciClient
 from fleet.provider import Home, RegistryImage
@@ -23,7 +23,7 @@ from fleet.reference import ImageReference
 from fleet.sandbox.google import FLEETS_PERMISSIONS
 from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.cel import CelError, evaluate
-from fleet.sandbox.http import Fault, Request, Response
+from fleet.sandbox.http import Request, Response
 from fleet.sandbox.token import new_key
 from fleet.testing.running import rig_of
 from fleet_google import ArtifactRegistry, ContainerRegistry
@@ -46,7 +46,7 @@ from tests.google_cloud import (
     sandbox,
 )
 from tests.images import Image, push
-from tests.subjects.google import ISSUER, WRITER, GcrSubject, throttled
+from tests.subjects.google import ISSUER, WRITER, GcrSubject
 
 
 @pytest.fixture
@@ -309,21 +309,6 @@ def test_other_labels_and_cleanup_policies_stay(google: Sandbox) -> None:
     assert not standing.cleanup_policy_dry_run
 
 
-def test_a_repository_of_another_kind_is_refused(google: Sandbox) -> None:
-    ours = google.gar()
-    repository = ours.home(CLIMATE).resources[2]
-    name = f"{PLACE}/climate-image"
-    google.state.repositories[name] = Repository(name=name, format_="PYTHON")
-    (standing,) = ours.read([repository.address]).values()
-    assert "python" in (repository.spec.objection(standing) or ("",))[0]
-    with pytest.raises(ProviderError, match="is for PYTHON"):
-        ours.apply([Change(repository.address, None, repository.spec)], no_reveal)
-    remote = Repository(name=name, format_="DOCKER", mode="REMOTE_REPOSITORY")
-    google.state.repositories[name] = remote
-    (standing,) = ours.read([repository.address]).values()
-    assert "remote repository" in (repository.spec.objection(standing) or ("",))[0]
-
-
 def test_a_tag_of_an_immutable_repository_is_written_once(google: Sandbox) -> None:
     ours = google.gar(immutable=True)
     home = ours.home(CLIMATE)
@@ -425,73 +410,6 @@ def test_fleet_logs_in_with_the_key_of_a_service_account(google: Sandbox) -> Non
 BEARER = {"authorization": "Bearer fleets-token"}
 
 
-def said(google: Sandbox, **keys: Any) -> str:
-    """What a read says, or a write where a read says nothing."""
-    ours = google.gar(**keys)
-    with pytest.raises(FleetError) as caught:
-        apply(ours, ours.home(CLIMATE).resources)
-    return str(caught.value)
-
-
-def test_a_wrong_project_or_location_and_a_service_that_is_not_enabled_are_said(google: Sandbox) -> None:
-    assert "in the project another-project, if that is the right project" in said(google, project="another-project")
-    assert "no location us-nowhere1" in said(google, location="us-nowhere1")
-    google.state.disabled.add("artifactregistry.googleapis.com")
-    assert "gcloud services enable artifactregistry.googleapis.com" in said(google)
-
-
-def test_a_login_that_is_missing_expired_or_none_is_said(google: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "wrong, expired or revoked" in said(google, secret="another-token")
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
-    assert "gcloud auth application-default login" in said(google, auth=None)
-    ours = google.gar()
-    apply(ours, ours.home(CLIMATE).resources)
-    google.fleets.expires = 0
-    with pytest.raises(OutOfBudget, match="stopped working during the run"):
-        ours.read([ours.home(CLIMATE).resources[2].address])
-
-
-@pytest.mark.parametrize(
-    "permission",
-    [
-        *(f"artifactregistry.repositories.{verb}" for verb in ("create", "getIamPolicy", "list", "setIamPolicy")),
-        *(f"iam.workloadIdentityPools.{verb}" for verb in ("create", "get")),
-        *(f"iam.workloadIdentityPoolProviders.{verb}" for verb in ("create", "get")),
-    ],
-)
-def test_each_permission_that_is_missing_is_named(google: Sandbox, permission: str) -> None:
-    google.fleets.permissions = FLEETS_PERMISSIONS - {permission}
-    assert f"needs the permission {permission}" in said(google)
-
-
-def test_a_quota_is_said_with_the_time_to_wait(google: Sandbox) -> None:
-    ours = google.gar()
-    google.loopback.faults.append(Fault("status", path=".*/repositories", response=throttled(21)))
-    with pytest.raises(TryAgain, match="Quota exceeded") as caught:
-        ours.read([ours.home(CLIMATE).resources[2].address])
-    assert caught.value.after == 21
-    google.state.quota = 0
-    assert "Quota exceeded for quota metric 'Repositories'" in said(google)
-
-
-def test_a_connection_lost_after_a_write_leaves_it_open_whether_it_was_done(google: Sandbox) -> None:
-    ours = google.gar()
-    repository = ours.home(CLIMATE).resources[2]
-    google.loopback.faults.append(Fault("drop", "POST", when="after"))
-    with pytest.raises(Unsure, match="may or may not have acted"):
-        ours.apply([Change(repository.address, None, repository.spec)], no_reveal)
-
-
-def test_an_operation_that_failed_is_said_in_googles_words(google: Sandbox) -> None:
-    ours = google.gar()
-    failed = Response.of_json({"name": "operations/x", "done": True, "error": {"code": 9, "message": "no such key"}})
-    google.loopback.faults.append(Fault("status", "POST", response=failed, times=2))
-    pool, _, repository, _ = ours.home(CLIMATE).resources
-    for resource in (pool, repository):
-        with pytest.raises(ProviderError, match="no such key"):
-            ours.apply([Change(resource.address, None, resource.spec)], no_reveal)
-
-
 def test_builds_push_to_a_gcr_host_only_where_fleet_yaml_says_in_words_that_it_is_shared(google: Sandbox) -> None:
     google.cloud.host, google.cloud.location = "gcr.io", "us"
     with pytest.raises(ValueError, match="say `shared: true`"):
@@ -554,24 +472,6 @@ def test_the_role_in_the_docs_is_what_fleet_needs() -> None:
     text = (Path(__file__).parents[2] / "docs/registries/gar.md").read_text()
     role = yaml.safe_load(text.split("# fleet-role.yaml\n")[1].split("```")[0])
     assert sorted(role["includedPermissions"]) == sorted(FLEETS_PERMISSIONS)
-
-
-@pytest.mark.parametrize("body", [{"error": "invalid_request"}, "words", []], ids=str)
-def test_an_error_in_a_shape_that_is_not_googles_is_said(google: Sandbox, body: object) -> None:
-    google.loopback.faults.append(Fault("status", response=Response.of_json(body, 400), times=None))
-    assert said(google).startswith("Google Cloud")
-
-
-def test_what_vanishes_meanwhile_is_said(google: Sandbox) -> None:
-    ours = google.gar()
-    pool, provider, _, writer = ours.home(CLIMATE).resources
-    with pytest.raises(ProviderError, match="the repository climate-image is gone"):
-        ours.apply([Change(writer.address, None, writer.spec)], no_reveal)
-    missing = Response.of_json({"error": {"code": 404, "message": "Requested entity was not found."}}, 404)
-    google.loopback.faults.append(Fault("status", "POST", response=missing, times=None))
-    for resource in (pool, provider):
-        with pytest.raises(ProviderError, match="Requested entity was not found"):
-            ours.apply([Change(resource.address, None, resource.spec)], no_reveal)
 
 
 def test_naming_the_provider_in_fleet_yaml_does_not_import_google() -> None:

@@ -141,13 +141,6 @@ def test_keys_whose_answers_were_lost_make_room(google: Sandbox) -> None:
     assert stored.key in standing
 
 
-@pytest.mark.parametrize("verb", ["serviceAccounts.create", "serviceAccounts.get", "serviceAccountKeys.create"])
-def test_a_permission_that_is_missing_is_named(google: Sandbox, verb: str) -> None:
-    google.fleets.permissions -= {f"iam.{verb}"}
-    with pytest.raises(ProviderError, match=f"needs the permission iam\\.{verb}"):
-        issue(*made(google)[:2])
-
-
 def test_an_organisation_that_forbids_keys_is_said_in_googles_words(google: Sandbox) -> None:
     ours, home, _ = made(google)
     error = {"code": 400, "message": "Key creation is not allowed on this service account.", "status": "x"}
