@@ -52,9 +52,7 @@ class Artifacts:
         """One repository, None where it does not exist."""
         doing = Doing(f"show the repository {name}", "artifactregistry.repositories.get")
         try:
-            found = self._login.call(
-                doing, lambda: self._client.get_repository(name=self._name(name), retry=None, timeout=self._seconds)
-            )
+            found = self._ask(doing, "get_repository", {"name": self._name(name)})
         except Missing:
             return None
         return self._checked(found, doing)
@@ -64,9 +62,7 @@ class Artifacts:
         doing = Doing(f"make the repository {name}", "artifactregistry.repositories.create", writes=True)
         request = {"parent": self._parent, "repository_id": name, "repository": _as_google(wanted, {}, {})}
         try:
-            operation = self._login.call(
-                doing, lambda: self._client.create_repository(request, retry=None, timeout=self._seconds).operation
-            )
+            operation = self._ask(doing, "create_repository", request).operation
         except Taken:
             return False
         except Missing:
@@ -86,10 +82,7 @@ class Artifacts:
         repository["name"] = self._name(name)
         paths = ["description", "labels", "docker_config.immutable_tags", "cleanup_policies", "cleanup_policy_dry_run"]
         request = {"repository": repository, "update_mask": {"paths": paths}}
-        self._checked(
-            self._login.call(doing, lambda: self._client.update_repository(request, retry=None, timeout=self._seconds)),
-            doing,
-        )
+        self._checked(self._ask(doing, "update_repository", request), doing)
 
     def roles(self, name: str, members: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """The roles that each of these members holds in a repository."""
@@ -108,10 +101,7 @@ class Artifacts:
                 return
             request = {"resource": self._name(name), "policy": after}
             try:
-                self._login.call(
-                    doing,
-                    lambda: self._client.set_iam_policy(request, retry=None, timeout=self._seconds),  # noqa: B023
-                )
+                self._ask(doing, "set_iam_policy", request)
             except Taken:
                 continue
             return
@@ -120,44 +110,29 @@ class Artifacts:
     def images(self, name: str) -> Iterator[ar.DockerImage]:
         """The images of a repository, newest first, page by page as asked for; none of one that does not exist."""
         doing = Doing(f"list the images of {name}", "artifactregistry.dockerimages.list")
-        token, last = "", None
-        while True:
-            request = {"parent": self._name(name), "page_size": PAGE, "page_token": token, "order_by": NEWEST_FIRST}
-            try:
-                page = self._login.call(
-                    doing,
-                    lambda: self._client.list_docker_images(request, retry=None, timeout=self._seconds),  # noqa: B023
-                )
-            except Missing:
-                return
-            for image in page.docker_images:
-                if last is not None and image.upload_time > last:
-                    raise ProviderError(
-                        f"Google Cloud does not list the images of {name} newest first, as it was asked"
-                    )
-                last = image.upload_time
-                yield image
-            token = page.next_page_token
-            if not token:
-                return
+        last = None
+        try:
+            for page in self._pages(doing, "list_docker_images", self._name(name), order_by=NEWEST_FIRST):
+                for image in page.docker_images:
+                    if last is not None and image.upload_time > last:
+                        raise ProviderError(f"Google Cloud does not list the images of {name} newest first, as asked")
+                    last = image.upload_time
+                    yield image
+        except Missing:
+            return
 
     def may_write(self, name: str) -> bool:
         """Whether this login may push to a repository, by Google's own word; nothing is written there."""
         doing = Doing(f"ask what may be done to the repository {name}", "artifactregistry.repositories.get")
         asked = ["artifactregistry.repositories.uploadArtifacts"]
         request = {"resource": self._name(name), "permissions": asked}
-        held = self._login.call(
-            doing, lambda: self._client.test_iam_permissions(request, retry=None, timeout=self._seconds)
-        )
-        return bool(held.permissions)
+        return bool(self._ask(doing, "test_iam_permissions", request).permissions)
 
     def _policy(self, name: str) -> Policy:
         doing = Doing(f"show who may write to the repository {name}", "artifactregistry.repositories.getIamPolicy")
         request = {"resource": self._name(name), "options": {"requested_policy_version": 3}}
         try:
-            policy: Policy = self._login.call(
-                doing, lambda: self._client.get_iam_policy(request, retry=None, timeout=self._seconds)
-            )
+            policy: Policy = self._ask(doing, "get_iam_policy", request)
         except Missing:
             raise Conflict(f"the repository {name} is gone: somebody else is at work on it") from None
         if not policy.etag:  # every policy has one
@@ -166,23 +141,30 @@ class Artifacts:
 
     def _listed(self) -> Iterator[ar.Repository]:
         doing = Doing(f"list the repositories of {self.location}", "artifactregistry.repositories.list")
+        try:
+            for page in self._pages(doing, "list_repositories", self._parent):
+                yield from (self._checked(repository, doing) for repository in page.repositories)
+        except Missing:
+            raise ProviderError(
+                f"Google Cloud has no location {self.location} in the project {self._login.project}; "
+                "check `location` and `project`"
+            ) from None
+
+    def _pages(self, doing: Doing, method: str, parent: str, **how: str) -> Iterator[Any]:
+        """The answers of a listing, as they are asked for."""
         token = ""
         while True:
-            request = {"parent": self._parent, "page_size": PAGE, "page_token": token}
-            try:
-                page = self._login.call(
-                    doing,
-                    lambda: self._client.list_repositories(request, retry=None, timeout=self._seconds),  # noqa: B023
-                )
-            except Missing:
-                raise ProviderError(
-                    f"Google Cloud has no location {self.location} in the project {self._login.project}; "
-                    "check `location` and `project`"
-                ) from None
-            yield from (self._checked(repository, doing) for repository in page.repositories)
+            page = self._ask(doing, method, {"parent": parent, "page_size": PAGE, "page_token": token, **how})
+            yield page
             token = page.next_page_token
             if not token:
                 return
+
+    def _ask(self, doing: Doing, method: str, request: Mapping[str, Any]) -> Any:
+        """Call a method of Google's client once; the core repeats what may be repeated."""
+        return self._login.call(
+            doing, lambda: getattr(self._client, method)(request, retry=None, timeout=self._login.seconds)
+        )
 
     def _checked(self, repository: ar.Repository, doing: Doing) -> ar.Repository:
         """A repository as an answer holds it; one without its name is no answer."""
@@ -192,10 +174,6 @@ class Artifacts:
 
     def _name(self, repository: str) -> str:
         return f"{self._parent}/repositories/{repository}"
-
-    @property
-    def _seconds(self) -> float:
-        return self._login.seconds
 
     @cached_property
     def _client(self) -> ar.ArtifactRegistryClient:

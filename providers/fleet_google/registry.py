@@ -161,18 +161,27 @@ class GoogleRegistry(Registry, Issuer):
     def _home(self, repository: Resource, path: str, image: RegistryImage) -> Home:
         """Where an image lives in a repository, with the login that the settings ask for."""
         name = f"{self.host}/{path}"
-        notes = (f"{self._warning(image)}",) if self._google.shared else ()
-        if isinstance(self._google.push, OwnLogin):
-            return Home(
-                name,
-                (repository,),
-                Login.stored(self._google.push.username, OwnLogin.reference(self.name, path)),
-                notes,
-            )
-        if self._google.push == "key":
+        notes = (self._warning(image),) if self._google.shared else ()
+        push = self._google.push
+        if isinstance(push, OwnLogin):
+            return Home(name, (repository,), Login.stored(push.username, OwnLogin.reference(self.name, path)), notes)
+        if push == "key":
             place = Address(self.name, ACCOUNT, f"{repository.address.name}/{account_id(image.name)}")
             account = Resource(place, Account(owner=self.context.fleet), (repository.address,))
             return Home(name, (repository, account), with_key(place), notes)
+        source = self._source(image)
+        owner = source.partition("/")[0]
+        federation = self._google.provider or provider_id(owner)
+        made = () if self._google.provider else self._federation(federation, owner)
+        writer = Resource(
+            Address(self.name, WRITER, f"{repository.address.name}/{source_key(source, image.branch)}"),
+            Grant(owner=self.context.fleet),
+            (repository.address, *(resource.address for resource in made)),
+        )
+        return Home(name, (*made, repository, writer), keyless(self._google, federation), notes)
+
+    def _source(self, image: RegistryImage) -> str:
+        """The source repository whose builds push an image; raises ValueError where they cannot be told apart."""
         source = image.source or (self._google.source or "").replace("{image}", image.name)
         if not source:
             raise ValueError(
@@ -185,21 +194,17 @@ class GoogleRegistry(Registry, Issuer):
                 f'{self.name}, `project_number: "…"` (`gcloud projects describe {self._google.project}` shows it)'
             )
         check_subject(source, image.branch)
-        owner = source.partition("/")[0]
-        federation = self._google.provider or provider_id(owner)
+        return source
+
+    def _federation(self, name: str, owner: str) -> tuple[Resource, Resource]:
+        """The pool, and in it the provider that takes GitHub's tokens for an owner's source repositories."""
         pool = Resource(Address(self.name, POOL, self._google.pool), Pool())
         provider = Resource(
-            Address(self.name, PROVIDER, f"{self._google.pool}/{federation}"),
+            Address(self.name, PROVIDER, f"{self._google.pool}/{name}"),
             PoolProvider(condition=f"assertion.repository_owner == '{owner}'"),
             (pool.address,),
         )
-        made = () if self._google.provider else (pool, provider)
-        writer = Resource(
-            Address(self.name, WRITER, f"{repository.address.name}/{source_key(source, image.branch)}"),
-            Grant(owner=self.context.fleet),
-            (repository.address, *(resource.address for resource in made)),
-        )
-        return Home(name, (*made, repository, writer), keyless(self._google, federation), notes)
+        return pool, provider
 
     def _warning(self, image: RegistryImage) -> str:
         return (

@@ -378,7 +378,7 @@ def test_tags_in_another_order_than_was_asked_for_are_not_believed(google: Sandb
     google.state.uploads |= {(path, digest): moment + n * timedelta(days=1) for n, digest in enumerate(digests)}
     assert list(ours.tags(home.name)) == []
     google.loopback.service = Unordered(google)
-    with pytest.raises(ProviderError, match="does not list the images of climate-image newest first"):
+    with pytest.raises(ProviderError, match="does not list the images of climate-image newest first, as asked"):
         list(ours.tags(home.name))
 
 

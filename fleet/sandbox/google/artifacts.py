@@ -21,7 +21,7 @@ from google.longrunning.operations_pb2 import Operation
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from fleet.sandbox.google.state import LOCATIONS, ROLES, Principal, State
-from fleet.sandbox.google.wire import Refused, answer, check, login_of, parsed
+from fleet.sandbox.google.wire import Refused, answer, check, login_of, paged, parsed
 from fleet.sandbox.http import Request, Response
 
 SERVICE = "artifactregistry.googleapis.com"
@@ -86,10 +86,8 @@ class ArtifactsApi:
         parent = name.rpartition("/repositories/")[0]
         check(self.state, principal, f"{_AR}.list", f"//{SERVICE}/{parent}")
         there = sorted(full for full in self.state.repositories if full.startswith(f"{parent}/"))
-        start = int(request.first("pageToken", "0") or 0)
-        size = min(int(request.first("pageSize") or self.page), self.page)
-        page = [self.state.repositories[full] for full in there[start : start + size] if not self.state.is_hidden(full)]
-        following = str(start + size) if start + size < len(there) else ""
+        names, following = paged(request, there, self.page)
+        page = [self.state.repositories[name] for name in names if not self.state.is_hidden(name)]
         return answer(
             request, ListRepositoriesResponse.pb(ListRepositoriesResponse(repositories=page, next_page_token=following))
         )
@@ -186,9 +184,8 @@ class ArtifactsApi:
         check(self.state, principal, "artifactregistry.dockerimages.list", f"//{SERVICE}/{name}", name)
         self._standing(name)
         images = _ordered(self.images(name), request.first("orderBy"))
-        start, size = int(request.first("pageToken") or 0), min(int(request.first("pageSize") or self.page), self.page)
-        following = str(start + size) if start + size < len(images) else ""
-        page = ListDockerImagesResponse(docker_images=images[start : start + size], next_page_token=following)
+        listed, following = paged(request, images, self.page)
+        page = ListDockerImagesResponse(docker_images=listed, next_page_token=following)
         return answer(request, ListDockerImagesResponse.pb(page))
 
     def _standing(self, name: str) -> Repository:

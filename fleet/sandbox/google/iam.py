@@ -26,7 +26,7 @@ from google.cloud.iam_admin_v1 import (
 )
 
 from fleet.sandbox.google.state import Principal, State
-from fleet.sandbox.google.wire import Refused, answer, check, login_of, of_json, parsed
+from fleet.sandbox.google.wire import Refused, answer, check, login_of, of_json, paged, parsed
 from fleet.sandbox.http import Request, Response
 from fleet.sandbox.token import new_key
 
@@ -92,10 +92,6 @@ class IamApi:
                     raise Refused(400, f"{name} is not deleted.", "FAILED_PRECONDITION")
                 found["state"] = "ACTIVE"
                 return self._operation(found["name"])
-            case "DELETE", None:
-                found = self._standing(place, name)
-                found["state"] = "DELETED"
-                return self._operation(found["name"])
         raise Refused(404, f"Method not found: {request.method} {request.path}")
 
     def _check_new(self, place: dict[str, Any], name: str, wanted: dict[str, Any], *, of_provider: bool) -> None:
@@ -147,10 +143,9 @@ class IamApi:
         raise Refused(404, f"Method not found: {request.method} {request.path}")
 
     def _list_accounts(self, request: Request) -> Response:
-        start, size = int(request.first("pageToken") or 0), int(request.first("pageSize") or 20)
         accounts = [self.state.accounts[email] for email in sorted(self.state.accounts)]
-        following = str(start + size) if start + size < len(accounts) else ""
-        page = ListServiceAccountsResponse(accounts=accounts[start : start + size], next_page_token=following)
+        listed, following = paged(request, accounts, most=100, usual=20)
+        page = ListServiceAccountsResponse(accounts=listed, next_page_token=following)
         return answer(request, ListServiceAccountsResponse.pb(page))
 
     def _create_account(self, request: Request) -> Response:
@@ -240,7 +235,7 @@ class IamApi:
 
 def _verb(request: Request, route: re.Match[str]) -> str:
     """What the permission for a request to a pool or a provider ends with."""
-    verbs = {"GET": "get", "POST": "create", "DELETE": "delete"}
+    verbs = {"GET": "get", "POST": "create"}
     return str(route["verb"] or verbs.get(request.method, "none"))
 
 
