@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 from fleet.provider import Conflict, ProviderError, TryAgain
@@ -89,14 +89,14 @@ class Artifacts:
         policy = self._policy(name)
         return {member: roles_of(policy, member) for member in members}
 
-    def set_roles(self, name: str, member: str, roles: Collection[str]) -> None:
-        """Have a member hold these roles in a repository and no others, whoever else writes the policy meanwhile."""
+    def set_roles(self, name: str, wanted: Mapping[str, Collection[str]]) -> None:
+        """Have members hold these roles in a repository and no others, whoever else writes the policy meanwhile."""
         doing = Doing(
             f"change who may write to the repository {name}", "artifactregistry.repositories.setIamPolicy", writes=True
         )
         for _ in range(RACES):
             before = self._policy(name)
-            after = with_roles(before, member, roles)
+            after = reduce(lambda policy, one: with_roles(policy, *one), wanted.items(), before)
             if list(before.bindings) == list(after.bindings):
                 return
             request = {"resource": self._name(name), "policy": after}

@@ -38,7 +38,7 @@ from fleet_google.artifacts import Artifacts
 from fleet_google.iam import Iam
 from fleet_google.login import GoogleLogin
 from fleet_google.logins import TOKEN_USER, keyless, with_key
-from fleet_google.making import make, turn
+from fleet_google.making import make
 from fleet_google.place import ACCOUNT, INSIDE, POOL, PROVIDER, WRITER, Place, group_of
 from fleet_google.preflight import preflight
 from fleet_google.reading import read
@@ -98,8 +98,7 @@ class GoogleRegistry(Registry, Issuer):
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Make each thing what it is to be; rights come after their repository, and leave before its marker does."""
-        for change in sorted(changes, key=turn):
-            make(self._place, change)
+        make(self._place, changes)
 
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
