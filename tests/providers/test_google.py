@@ -425,6 +425,24 @@ def test_builds_push_to_a_gcr_host_only_where_fleet_yaml_says_in_words_that_it_i
     assert google.may_push(ours.home(OTHER), google.build_login(home))
 
 
+@pytest.mark.parametrize("push", ["keyless", "key"])
+def test_the_rights_of_many_images_in_one_repository_are_given_and_taken_by_one_write_each(
+    google: Sandbox, push: str
+) -> None:
+    ours = google.gar(repository="hubs", shared=True, push=push)
+    images = [RegistryImage(f"k{n}", f"image-{n}", source=f"example-org/image-{n}") for n in range(5)]
+    resources = {one.address: one for image in images for one in ours.home(image).resources}
+    rights = [one for one in resources.values() if one.address.kind in ("writer", "account")]
+    apply(ours, [one for one in resources.values() if one not in rights])
+    ours.apply([Change(one.address, None, one.spec) for one in rights], no_reveal)
+    assert_at(ours, [*resources.values()])
+    assert google.loopback.count("POST", ".*:setIamPolicy") == 1
+    ours.apply([Change(one.address, one.spec, None, removal="forget") for one in rights], no_reveal)
+    assert google.loopback.count("POST", ".*:setIamPolicy") == 2
+    assert google.state.policies[f"{PLACE}/hubs"].bindings == []
+    assert google.state.accounts == {}
+
+
 def test_images_share_a_repository_only_in_words_and_with_a_warning(google: Sandbox) -> None:
     with pytest.raises(ValueError, match="say shared: true"):
         google.gar(repository="hubs")
