@@ -18,6 +18,7 @@ from datetime import datetime
 from enum import Enum, auto
 from importlib import resources
 from typing import Any
+from urllib.parse import parse_qs
 
 from google.protobuf import json_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -89,12 +90,22 @@ def _flaws(request: Request, response: Response) -> Iterator[str]:
         return
     if response.status != 400:  # what the service itself has refused may be anything
         yield from _query(request, method)
-        yield from _body(request.body, method.request, method.document, Side.ASKED)
+        yield from _body(_asked(request), method.request, method.document, Side.ASKED)
     if response.status >= 400:
         yield from _error(response, method.document)
         return
     numbered = request.first("$alt") == NUMBERS
     yield from _body(response.body, method.response, method.document, Side.NUMBERED if numbered else Side.ANSWERED)
+
+
+def _asked(request: Request) -> bytes:
+    """A body as JSON, also where it is the form of RFC 8693, whose fields are Google's in other spelling."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return request.body
+    form = parse_qs(request.body.decode())
+    return json.dumps(
+        {re.sub("_(.)", lambda part: part[1].upper(), name): values[0] for name, values in form.items()}
+    ).encode()
 
 
 def _query(request: Request, method: Method) -> Iterator[str]:

@@ -43,6 +43,7 @@ from fleet.model import (
     Frozen,
     Objection,
     Owned,
+    Removal,
     Resource,
     Secret,
     SecretRef,
@@ -50,7 +51,16 @@ from fleet.model import (
 )
 from fleet.proposal import Logged, Proposal, Proposed, Text, proposal_branch
 from fleet.provider.base import URL, Context, HubTarget, Limits, Provider, Receipts, Reveal, Settings, Url
-from fleet.provider.code_hosts import Build, CodeHost, CommitRequest, Files, Remark, SourceRepository, Verdict
+from fleet.provider.code_hosts import (
+    Build,
+    CodeHost,
+    CommitRequest,
+    Files,
+    LastChange,
+    Remark,
+    SourceRepository,
+    Verdict,
+)
 from fleet.provider.registries import (
     Credential,
     Home,
@@ -98,6 +108,7 @@ __all__ = [
     "ImageReference",
     "Issued",
     "Issuer",
+    "LastChange",
     "Limits",
     "Logged",
     "Login",
@@ -118,6 +129,7 @@ __all__ = [
     "Registry",
     "RegistryImage",
     "Remark",
+    "Removal",
     "Resource",
     "Reveal",
     "Secret",
@@ -154,7 +166,9 @@ _LATE = {
 """What is imported when a provider asks for it: a fleet without registries does not pay for it."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATE[name]), name)
+if not TYPE_CHECKING:  # it would be taken for a promise that every name is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LATE[name]), name)

@@ -14,6 +14,7 @@ from fleet.provider import (
     CommitRequest,
     Context,
     Files,
+    LastChange,
     Limits,
     Logged,
     Objection,
@@ -39,6 +40,7 @@ from fleet_github.client import Client
 from fleet_github.comments import find_remark, put_check, put_comment
 from fleet_github.environments import make_environment, set_variable
 from fleet_github.files import read_files, write_commit
+from fleet_github.leaving import leave
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
@@ -62,6 +64,7 @@ from fleet_github.specs import (
     Place,
     Repository,
     check_repository_name,
+    repository_of,
 )
 from fleet_github.wanting import Within
 
@@ -95,8 +98,8 @@ class GitHub(CodeHost):
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-    ) -> Mapping[tuple[str, int], str]:
-        """The messages of the commits that last changed these lines: one request for ten files."""
+    ) -> Mapping[tuple[str, int], LastChange]:
+        """The commits that last changed these lines: one request for ten files."""
         return blame(self._client, repository, ref, lines)
 
     def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
@@ -141,6 +144,10 @@ class GitHub(CodeHost):
         )
         made = [Resource(repository, wanted, source.needs), *([environment] if environment else [])]
         return *made, *kept, *([files] if source.managed else [])
+
+    def repository_of(self, address: Address) -> str:
+        """The first two parts of the name of whatever lies there."""
+        return repository_of(address)
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
@@ -190,18 +197,14 @@ class GitHub(CodeHost):
         return receipts
 
     def _forget(self, change: Change) -> None:
-        """Take our topic off a repository, or our secret out of where it lies; all else stays as it is."""
+        """Take our secret out of where it lies, or have a repository leave; all else stays as it is."""
         address = change.address
         if address.kind in SECRETS:
             place = Place.of(address)
             for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), place.name):
                 self._client.rest("DELETE", f"{place.vault}/secrets/{secret}", None, 404)
         elif address.kind == REPOSITORY:
-            found = self._client.rest("GET", f"/repos/{address.name}", None, 404)
-            topics = found.document.get("topics") or [] if found.status == 200 else []
-            kept = [topic for topic in topics if topic != f"fleet-{self.context.fleet}"]
-            if kept != topics:
-                self._client.rest("PUT", f"/repos/{address.name}/topics", {"names": kept})
+            leave(self._client, self.context.fleet, address.name, change.removal or "forget")
 
     def builds(self, repository: str, workflow: str) -> Sequence[Build]:
         """The builds of the default branch's newest commits along first parents: two requests."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, SecretRef, Spec
+from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, Removal, SecretRef, Spec
 
 REPOSITORY, SECRET, FILES = "repository", "secret", "files"
 VARIABLE, ENVIRONMENT = "variable", "environment"
@@ -39,6 +39,10 @@ class Repository(Owned):
     archived: bool = False
     first: First | None = None
 
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """An archived repository stays, with its marker."""
+        return self.archived if removal == "archive" else super().has_left(before, removal)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Repository) and self._compared() == other._compared()
 
@@ -62,6 +66,10 @@ class ActionsSecret(Spec):
     also: dict[str, SecretRef] = {}  # noqa: RUF012 - frozen like all of it
     changed: bool = False
     replace: bool = False
+
+    def credential_of(self) -> Address | None:
+        """What fleet stored it from."""
+        return self.source.source if self.source else None
 
     def is_owned_by(self, fleet: str) -> bool:
         """By our record of having stored it as it is: what somebody stored meanwhile is theirs."""

@@ -38,7 +38,7 @@ class Within:
             address = self._address(ENVIRONMENT_SECRET if self.source.environment else SECRET, name)
             wanted = ActionsSecret(source=ref, also=also, replace=self.source.replace_secrets)
             needs = (holder, *(need for need in self.source.needs if need == ref.source))
-            yield Resource(address, wanted, needs, stores=ref.source)
+            yield Resource(address, wanted, needs)
 
     def variables(self, holder: Address) -> Iterator[Resource]:
         """Each variable."""

@@ -1,12 +1,13 @@
 """What Google is sure to refuse: rights in the project that fleet's login lacks for things that are to be made.
 
-Only what is to be made is looked at: rights in what stands may come from its own policy. One request for each plan:
-https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions
+Only what is to be made is looked at: rights in what stands may come from its own policy. A login that may write nothing
+at all is one that plans for another; its first write would fail anyway, so that nothing is left half made.
+One request for each plan: https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fleet.provider import Address, Change, Objection
 from fleet_google.login import Doing, Forbidden, GoogleLogin, lost
@@ -15,7 +16,8 @@ from fleet_google.rest import Rest
 
 PROJECTS = "https://cloudresourcemanager.googleapis.com"
 
-_RIGHTS = ("artifactregistry.repositories.getIamPolicy", "artifactregistry.repositories.setIamPolicy")
+_LOOK = "artifactregistry.repositories.getIamPolicy"
+_RIGHTS = (_LOOK, "artifactregistry.repositories.setIamPolicy")
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     REPOSITORY: ("artifactregistry.repositories.create",),
     ACCOUNT: ("iam.serviceAccounts.create", "iam.serviceAccountKeys.create"),
@@ -26,22 +28,21 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 
 def preflight(login: GoogleLogin, url: str | None, changes: Collection[Change]) -> Mapping[Address, Objection]:
     """The objection to each change that needs a right which fleet's login lacks."""
-    needed = {change.address: [*_needed(change, changes)] for change in changes}
+    made = [change for change in changes if change.before is None and change.after is not None]
+    new = {group_of(change.address) for change in made if change.address.kind == REPOSITORY}
+    needed = {change.address: _needed(change.address, new) for change in made}
     asked = sorted({permission for permissions in needed.values() for permission in permissions})
     held = _held(login, url, asked) if asked else frozenset()
+    if held <= {_LOOK}:
+        return {}
     lacking = {address: [one for one in needed[address] if one not in held] for address in needed}
     return {address: _objection(lacks, login.project) for address, lacks in lacking.items() if lacks}
 
 
-def _needed(change: Change, changes: Collection[Change]) -> Iterator[str]:
-    """What making something takes in the project: rights in a repository that is made as well come from there too."""
-    if change.before is not None or change.after is None:
-        return
-    yield from _NEEDED.get(change.address.kind, ())
-    if change.address.kind in (WRITER, ACCOUNT):
-        made = {group_of(one.address) for one in changes if one.address.kind == REPOSITORY and one.before is None}
-        if group_of(change.address) in made:
-            yield from _RIGHTS
+def _needed(address: Address, new: Collection[str]) -> tuple[str, ...]:
+    """What making something takes in the project; rights in a `new` repository can come from nowhere else."""
+    is_right = address.kind in (WRITER, ACCOUNT) and group_of(address) in new
+    return (*_NEEDED.get(address.kind, ()), *(_RIGHTS if is_right else ()))
 
 
 def _held(login: GoogleLogin, url: str | None, asked: Collection[str]) -> frozenset[str]:

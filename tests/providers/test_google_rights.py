@@ -172,9 +172,18 @@ def test_rights_in_what_stands_may_come_from_its_own_policy(place: Place) -> Non
     assert place.google.loopback.count() == before
 
 
+def test_a_login_that_only_reads_may_plan(place: Place) -> None:
+    readers = ("get", "list", "getIamPolicy", "downloadArtifacts")
+    place.google.fleets.permissions = frozenset(one for one in FLEETS_PERMISSIONS if one.rpartition(".")[2] in readers)
+    assert creating(place, *place.ours().home(CLIMATE).resources) == {}
+    with pytest.raises(ProviderError, match="needs the permission"):
+        place.made()
+    assert (place.state.repositories, place.state.pools) == ({}, {})
+
+
 def test_a_project_that_does_not_tell_what_may_be_done_is_no_objection(place: Place) -> None:
     place.state.disabled.add("cloudresourcemanager.googleapis.com")
-    place.google.fleets.permissions = frozenset()
+    place.google.fleets.permissions -= {f"{AR}.setIamPolicy"}
     assert creating(place, *place.ours().home(CLIMATE).resources) == {}
 
 
