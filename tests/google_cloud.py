@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet.errors import TryAgain
+import pytest
+from google.cloud.artifactregistry_v1 import Repository
+
+from fleet.errors import FleetError, TryAgain
 from fleet.model import Change, Resource, Secret, SecretRef
 from fleet.oci import Denied, OciClient
 from fleet.provider import Context, Credentials, Home, RegistryImage
@@ -18,6 +21,7 @@ from fleet.secrets import SecretSource
 from fleet_google import ArtifactRegistry, ContainerRegistry
 from fleet_google.registry import GoogleRegistry
 from fleet_google.settings import ArtifactRegistrySettings, ContainerRegistrySettings
+from tests.google_judge import Judge
 from tests.subjects.common import key
 from tests.subjects.google import ISSUER, exchanged, github_token
 
@@ -30,10 +34,10 @@ MEMBER = f"{IDENTITIES}/example-org/climate-image@refs/heads/main"
 
 
 class Sandbox:
-    """A sandbox Google Cloud that is being served, and the providers that use it."""
+    """A sandbox Google Cloud that is being served, judged by Google's descriptions, and the providers that use it."""
 
-    def __init__(self, loopback: Loopback, cloud: GoogleCloud) -> None:
-        self.loopback, self.cloud, self.state = loopback, cloud, cloud.state
+    def __init__(self, loopback: Loopback, cloud: GoogleCloud, judge: Judge) -> None:
+        self.loopback, self.cloud, self.state, self.judge = loopback, cloud, cloud.state, judge
         self.fleets = self.state.tokens["fleets-token"]
 
     def keys(self, keys: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +60,7 @@ class Sandbox:
         assert home.login is not None
         provider = home.login.steps[0].inputs["workload_identity_provider"]
         claims = {"source": "example-org/climate-image", "audience": f"https://iam.googleapis.com/{provider}", **claims}
-        answer = json.loads(exchanged(self.cloud, provider, github_token(**claims)).body)
+        answer = json.loads(exchanged(self.judge, provider, github_token(**claims)).body)
         return Credentials(home.login.username, Secret(answer["access_token"]))
 
     def may_push(self, home: Home, login: Credentials) -> bool:
@@ -82,8 +86,8 @@ def sandbox() -> Iterator[Sandbox]:
     state.issuers[ISSUER] = key().public_key()
     state.token(Principal(frozenset({"user:ada@example.org"}), FLEETS_PERMISSIONS), "fleets-token")
     cloud = GoogleCloud(state, "us-central1", key=key())
-    with Loopback(cloud) as loopback:
-        yield Sandbox(loopback, cloud)
+    with closing(Judge(cloud)) as judge, Loopback(judge) as loopback:
+        yield Sandbox(loopback, cloud, judge)
 
 
 def no_reveal(ref: SecretRef) -> Secret:
@@ -115,3 +119,50 @@ def assert_at(provider: GoogleRegistry, resources: Sequence[Resource]) -> None:
     assert dict(provider.read([resource.address for resource in resources])) == {
         resource.address: resource.spec for resource in resources
     }
+
+
+PLACES = {
+    "gar": "projects/example-project/locations/us-central1/repositories/climate-image",
+    "gcr": "projects/example-project/locations/us/repositories/gcr.io",
+}
+"""The repository of the climate image, by the type of registry."""
+
+
+class Place:
+    """A registry of one type in a sandbox, and the repository of the climate image there."""
+
+    def __init__(self, google: Sandbox, type_: str) -> None:
+        self.google, self.state, self.type = google, google.state, type_
+        self.repository = PLACES[type_]
+        if type_ == "gcr":
+            google.cloud.host, google.cloud.location = "gcr.io", "us"
+
+    def ours(self, **keys: Any) -> GoogleRegistry:
+        """The provider."""
+        return self.google.gcr(shared=True, **keys) if self.type == "gcr" else self.google.gar(**keys)
+
+    def made(self, **keys: Any) -> tuple[GoogleRegistry, Home]:
+        """The provider, and where the climate image lives, all of which stands."""
+        ours = self.ours(**keys)
+        home = ours.home(CLIMATE)
+        apply(ours, home.resources)
+        return ours, home
+
+    def stands(self, **settings: Any) -> None:
+        """Make the repository by hand."""
+        wanted = {"name": self.repository, "format_": "DOCKER", **settings}
+        self.state.repositories[self.repository] = Repository(**wanted)
+
+    def said(self, **keys: Any) -> str:
+        """What making the climate image's things says, in one line."""
+        with pytest.raises(FleetError) as caught:
+            self.made(**keys)
+        return in_a_sentence(caught.value)
+
+
+def in_a_sentence(error: FleetError) -> str:
+    """What an error says; no secret and no second line is in it."""
+    text = str(error)
+    assert "\n" not in text
+    assert "fleets-token" not in text
+    return text

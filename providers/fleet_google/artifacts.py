@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 from fleet.provider import Conflict, ProviderError, TryAgain
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 """Repositories, or images, in one answer; the most that there may be."""
+
+NEWEST_FIRST = "upload_time desc"
+"""An `order_by` names a field of what is listed, and the direction: https://google.aip.dev/132#ordering"""
 
 RACES = 5
 """How often a policy is read anew because somebody else wrote it first."""
@@ -39,19 +42,17 @@ class Artifacts:
 
     def repositories(self, wanted: Collection[str]) -> Mapping[str, ar.Repository]:
         """The repositories by id: all of the location, or of a few that are wanted those that exist."""
-        found = {_id_of(repository): repository for repository in self._listed()}
+        found = {id_of(repository): repository for repository in self._listed()}
         if not found and wanted:  # also what an answer of nothing at all looks like
             one = self.repository(min(wanted))
-            found = {} if one is None else {_id_of(one): one}
+            found = {} if one is None else {id_of(one): one}
         return found
 
     def repository(self, name: str) -> ar.Repository | None:
         """One repository, None where it does not exist."""
         doing = Doing(f"show the repository {name}", "artifactregistry.repositories.get")
         try:
-            found = self._login.call(
-                doing, lambda: self._client.get_repository(name=self._name(name), retry=None, timeout=self._seconds)
-            )
+            found = self._ask(doing, "get_repository", {"name": self._name(name)})
         except Missing:
             return None
         return self._checked(found, doing)
@@ -61,9 +62,7 @@ class Artifacts:
         doing = Doing(f"make the repository {name}", "artifactregistry.repositories.create", writes=True)
         request = {"parent": self._parent, "repository_id": name, "repository": _as_google(wanted, {}, {})}
         try:
-            operation = self._login.call(
-                doing, lambda: self._client.create_repository(request, retry=None, timeout=self._seconds).operation
-            )
+            operation = self._ask(doing, "create_repository", request).operation
         except Taken:
             return False
         except Missing:
@@ -83,72 +82,57 @@ class Artifacts:
         repository["name"] = self._name(name)
         paths = ["description", "labels", "docker_config.immutable_tags", "cleanup_policies", "cleanup_policy_dry_run"]
         request = {"repository": repository, "update_mask": {"paths": paths}}
-        self._checked(
-            self._login.call(doing, lambda: self._client.update_repository(request, retry=None, timeout=self._seconds)),
-            doing,
-        )
+        self._checked(self._ask(doing, "update_repository", request), doing)
 
     def roles(self, name: str, members: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """The roles that each of these members holds in a repository."""
         policy = self._policy(name)
         return {member: roles_of(policy, member) for member in members}
 
-    def set_roles(self, name: str, member: str, roles: Collection[str]) -> None:
-        """Have a member hold these roles in a repository and no others, whoever else writes the policy meanwhile."""
+    def set_roles(self, name: str, wanted: Mapping[str, Collection[str]]) -> None:
+        """Have members hold these roles in a repository and no others, whoever else writes the policy meanwhile."""
         doing = Doing(
             f"change who may write to the repository {name}", "artifactregistry.repositories.setIamPolicy", writes=True
         )
         for _ in range(RACES):
             before = self._policy(name)
-            after = with_roles(before, member, roles)
+            after = reduce(lambda policy, one: with_roles(policy, *one), wanted.items(), before)
             if list(before.bindings) == list(after.bindings):
                 return
             request = {"resource": self._name(name), "policy": after}
             try:
-                self._login.call(
-                    doing,
-                    lambda: self._client.set_iam_policy(request, retry=None, timeout=self._seconds),  # noqa: B023
-                )
+                self._ask(doing, "set_iam_policy", request)
             except Taken:
                 continue
             return
         raise Conflict(f"somebody else keeps changing who may write to the repository {name}")
 
     def images(self, name: str) -> Iterator[ar.DockerImage]:
-        """The images of a repository, all of them, page by page; none of one that does not exist."""
+        """The images of a repository, newest first, page by page as asked for; none of one that does not exist."""
         doing = Doing(f"list the images of {name}", "artifactregistry.dockerimages.list")
-        token = ""
-        while True:
-            request = {"parent": self._name(name), "page_size": PAGE, "page_token": token}
-            try:
-                page = self._login.call(
-                    doing,
-                    lambda: self._client.list_docker_images(request, retry=None, timeout=self._seconds),  # noqa: B023
-                )
-            except Missing:
-                return
-            yield from page.docker_images
-            token = page.next_page_token
-            if not token:
-                return
+        last = None
+        try:
+            for page in self._pages(doing, "list_docker_images", self._name(name), order_by=NEWEST_FIRST):
+                for image in page.docker_images:
+                    if last is not None and image.upload_time > last:
+                        raise ProviderError(f"Google Cloud does not list the images of {name} newest first, as asked")
+                    last = image.upload_time
+                    yield image
+        except Missing:
+            return
 
     def may_write(self, name: str) -> bool:
         """Whether this login may push to a repository, by Google's own word; nothing is written there."""
         doing = Doing(f"ask what may be done to the repository {name}", "artifactregistry.repositories.get")
         asked = ["artifactregistry.repositories.uploadArtifacts"]
         request = {"resource": self._name(name), "permissions": asked}
-        held = self._login.call(
-            doing, lambda: self._client.test_iam_permissions(request, retry=None, timeout=self._seconds)
-        )
-        return bool(held.permissions)
+        return bool(self._ask(doing, "test_iam_permissions", request).permissions)
 
     def _policy(self, name: str) -> Policy:
         doing = Doing(f"show who may write to the repository {name}", "artifactregistry.repositories.getIamPolicy")
         request = {"resource": self._name(name), "options": {"requested_policy_version": 3}}
         try:
-            policy: Policy = self._login.call(
-                doing, lambda: self._client.get_iam_policy(request, retry=None, timeout=self._seconds)
-            )
+            policy: Policy = self._ask(doing, "get_iam_policy", request)
         except Missing:
             raise Conflict(f"the repository {name} is gone: somebody else is at work on it") from None
         if not policy.etag:  # every policy has one
@@ -157,23 +141,30 @@ class Artifacts:
 
     def _listed(self) -> Iterator[ar.Repository]:
         doing = Doing(f"list the repositories of {self.location}", "artifactregistry.repositories.list")
+        try:
+            for page in self._pages(doing, "list_repositories", self._parent):
+                yield from (self._checked(repository, doing) for repository in page.repositories)
+        except Missing:
+            raise ProviderError(
+                f"Google Cloud has no location {self.location} in the project {self._login.project}; "
+                "check `location` and `project`"
+            ) from None
+
+    def _pages(self, doing: Doing, method: str, parent: str, **how: str) -> Iterator[Any]:
+        """The answers of a listing, as they are asked for."""
         token = ""
         while True:
-            request = {"parent": self._parent, "page_size": PAGE, "page_token": token}
-            try:
-                page = self._login.call(
-                    doing,
-                    lambda: self._client.list_repositories(request, retry=None, timeout=self._seconds),  # noqa: B023
-                )
-            except Missing:
-                raise ProviderError(
-                    f"Google Cloud has no location {self.location} in the project {self._login.project}; "
-                    "check `location` and `project`"
-                ) from None
-            yield from (self._checked(repository, doing) for repository in page.repositories)
+            page = self._ask(doing, method, {"parent": parent, "page_size": PAGE, "page_token": token, **how})
+            yield page
             token = page.next_page_token
             if not token:
                 return
+
+    def _ask(self, doing: Doing, method: str, request: Mapping[str, Any]) -> Any:
+        """Call a method of Google's client once; the core repeats what may be repeated."""
+        return self._login.call(
+            doing, lambda: getattr(self._client, method)(request, retry=None, timeout=self._login.seconds)
+        )
 
     def _checked(self, repository: ar.Repository, doing: Doing) -> ar.Repository:
         """A repository as an answer holds it; one without its name is no answer."""
@@ -183,10 +174,6 @@ class Artifacts:
 
     def _name(self, repository: str) -> str:
         return f"{self._parent}/repositories/{repository}"
-
-    @property
-    def _seconds(self) -> float:
-        return self._login.seconds
 
     @cached_property
     def _client(self) -> ar.ArtifactRegistryClient:
@@ -208,7 +195,8 @@ def spec_of(repository: ar.Repository) -> Repository:
     )
 
 
-def _id_of(repository: ar.Repository) -> str:
+def id_of(repository: ar.Repository) -> str:
+    """The last part of a repository's name."""
     return str(repository.name).rpartition("/")[2]
 
 

@@ -6,18 +6,15 @@ https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from fleet.provider import Credential, ProviderError, Secret, TryAgain
 from fleet_google.artifacts import SECONDS_TO_MAKE
 from fleet_google.login import Doing, GoogleLogin, Missing, Taken, lost
+from fleet_google.rest import Document, Rest, entries
 from fleet_google.specs import ATTRIBUTE, MARK, Account, Pool, PoolProvider
-
-Document = Mapping[str, Any]
 
 IAM = "https://iam.googleapis.com"
 
@@ -32,8 +29,7 @@ class Iam:
     """The pools, providers and service accounts of one project."""
 
     def __init__(self, login: GoogleLogin, url: str | None) -> None:
-        self._login = login
-        self._url = (url or IAM).rstrip("/")
+        self._api = Rest(login, f"{url or IAM}/v1")
         self._project = f"projects/{login.project}"
         self._pools = f"{self._project}/locations/global/workloadIdentityPools"
 
@@ -44,30 +40,21 @@ class Iam:
 
     def make_pool(self, name: str) -> None:
         """Make a pool, or bring back one that was deleted, whose name stays taken for 30 days."""
-        self._make(
-            Doing(f"make the workload identity pool {name}", f"{_POOLS}.create", writes=True),
-            f"{self._pools}?workloadIdentityPoolId={name}",
-            {"displayName": name, "description": "Builds of source repositories, made by fleet"},
-            thing=f"{self._pools}/{name}",
-        )
+        doing = Doing(f"make the workload identity pool {name}", f"{_POOLS}.create", writes=True)
+        body = {"displayName": name, "description": "Builds of source repositories, made by fleet"}
+        place = f"{self._pools}/{name}"
+        standing = self._make(doing, f"{self._pools}?workloadIdentityPoolId={name}", body, place)
+        if standing is not None:
+            self._undelete(doing, place, standing)
 
     def provider(self, pool: str, name: str) -> PoolProvider | None:
         """A pool's provider, None where there is none or it was deleted."""
         doing = Doing(f"show the workload identity provider {name}", f"{_PROVIDERS}.get")
         found = self._get(doing, f"{self._pools}/{pool}/providers/{name}")
-        if found is None or found.get("state") == "DELETED":
-            return None
-        mapping, oidc = found.get("attributeMapping") or {}, found.get("oidc") or {}
-        return PoolProvider(
-            issuer=str(oidc.get("issuerUri", "")),
-            attribute=str(mapping.get(f"attribute.{ATTRIBUTE}", "")),
-            subject=str(mapping.get("google.subject", "")),
-            condition=found.get("attributeCondition"),
-            disabled=bool(found.get("disabled")),
-        )
+        return None if found is None or found.get("state") == "DELETED" else _provider_of(found)
 
     def make_provider(self, pool: str, name: str, wanted: PoolProvider) -> None:
-        """Make a pool's provider for GitHub, or bring back one that was deleted, and set it as it is wanted."""
+        """Make a pool's provider for GitHub, or bring back one that was deleted; raises ProviderError for another."""
         place = f"{self._pools}/{pool}/providers"
         body = {
             "displayName": name,
@@ -76,10 +63,14 @@ class Iam:
             "attributeCondition": wanted.condition,
         }
         doing = Doing(f"make the workload identity provider {name}", f"{_PROVIDERS}.create", writes=True)
-        made = self._make(doing, f"{place}?workloadIdentityPoolProviderId={name}", body, thing=f"{place}/{name}")
-        if not made and self.provider(pool, name) != wanted:
-            doing = Doing(f"change the workload identity provider {name}", f"{_PROVIDERS}.update", writes=True)
-            self._done(doing, self._send(doing, "PATCH", f"{place}/{name}?updateMask={','.join(body)}", body))
+        standing = self._make(doing, f"{place}?workloadIdentityPoolProviderId={name}", body, f"{place}/{name}")
+        if standing is not None:
+            if _provider_of(standing) != wanted:
+                raise ProviderError(
+                    f"the workload identity provider {name} is there already, perhaps deleted, and is not as fleet "
+                    f"needs it: set it as docs/registries/gar.md says, or name another with `provider:`"
+                )
+            self._undelete(doing, f"{place}/{name}", standing)
 
     def account(self, email: str) -> Document | None:
         """A service account as Google describes it, None where there is none."""
@@ -100,8 +91,8 @@ class Iam:
         token = ""
         while True:
             path = f"{self._project}/serviceAccounts?pageSize=100&pageToken={quote(token)}"
-            page = self._send(doing, "GET", path)
-            yield from _entries(doing, page, "accounts")
+            page = self._api.send(doing, "GET", path)
+            yield from entries(doing, page, "accounts")
             token = str(page.get("nextPageToken") or "")
             if not token:
                 return
@@ -111,7 +102,7 @@ class Iam:
         doing = Doing(f"make the service account {account_id}", "iam.serviceAccounts.create", writes=True)
         body = {"accountId": account_id, "serviceAccount": {"displayName": "Builds of an image", "description": mark}}
         try:
-            self._send(doing, "POST", f"{self._project}/serviceAccounts", body)
+            self._api.send(doing, "POST", f"{self._project}/serviceAccounts", body)
         except Taken:
             raise TryAgain(f"the service account {account_id} was made by somebody else just now") from None
 
@@ -119,18 +110,18 @@ class Iam:
         """Set the description of a service account, which holds our mark."""
         doing = Doing(f"describe the service account {email}", "iam.serviceAccounts.update", writes=True)
         body = {"serviceAccount": {"description": mark}, "updateMask": "description"}
-        self._send(doing, "PATCH", f"{self._project}/serviceAccounts/{email}", body)
+        self._api.send(doing, "PATCH", f"{self._project}/serviceAccounts/{email}", body)
 
     def enable_account(self, email: str) -> None:
         """Enable a service account that was disabled."""
         doing = Doing(f"enable the service account {email}", "iam.serviceAccounts.enable", writes=True)
-        self._send(doing, "POST", f"{self._project}/serviceAccounts/{email}:enable", {})
+        self._api.send(doing, "POST", f"{self._project}/serviceAccounts/{email}:enable", {})
 
     def delete_account(self, email: str) -> None:
         """Delete a service account and with it all of its keys; no error where it is gone."""
         doing = Doing(f"delete the service account {email}", "iam.serviceAccounts.delete", writes=True)
         try:
-            self._send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}")
+            self._api.send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}")
         except Missing:
             return
 
@@ -138,16 +129,16 @@ class Iam:
         """The keys that somebody holds of a service account, oldest first; none where there is no such account."""
         doing = Doing(f"list the keys of {email}", "iam.serviceAccountKeys.list")
         try:
-            page = self._send(doing, "GET", f"{self._project}/serviceAccounts/{email}/keys?keyTypes=USER_MANAGED")
+            page = self._api.send(doing, "GET", f"{self._project}/serviceAccounts/{email}/keys?keyTypes=USER_MANAGED")
         except Missing:
             return []
-        found = [Credential(_key_id(key), _moment(doing, key)) for key in _entries(doing, page, "keys")]
+        found = [Credential(_key_id(key), _moment(doing, key)) for key in entries(doing, page, "keys")]
         return sorted(found, key=lambda credential: credential.created)
 
     def make_key(self, email: str) -> tuple[str, Secret]:
         """A new key: its id, and what Google shows only now, in base64."""
         doing = Doing(f"make a key of {email}", "iam.serviceAccountKeys.create", writes=True)
-        made = self._send(doing, "POST", f"{self._project}/serviceAccounts/{email}/keys", {})
+        made = self._api.send(doing, "POST", f"{self._project}/serviceAccounts/{email}/keys", {})
         if not (isinstance(made.get("name"), str) and isinstance(made.get("privateKeyData"), str)):
             raise lost(doing, "sent no key")
         return _key_id(made), Secret(made["privateKeyData"])
@@ -156,30 +147,35 @@ class Iam:
         """Revoke a key; no error where it is gone."""
         doing = Doing(f"delete a key of {email}", "iam.serviceAccountKeys.delete", writes=True)
         try:
-            self._send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}/keys/{key}")
+            self._api.send(doing, "DELETE", f"{self._project}/serviceAccounts/{email}/keys/{key}")
         except Missing:
             return
 
     def _get(self, doing: Doing, path: str, key: str = "name") -> Document | None:
         try:
-            found = self._send(doing, "GET", path)
+            found = self._api.send(doing, "GET", path)
         except Missing:
             return None
         if not isinstance(found.get(key), str):
             raise lost(doing, "sent something that is not the answer")
         return found
 
-    def _make(self, doing: Doing, path: str, body: Document, thing: str) -> bool:
-        """Make something; False where a thing of that name was there, and has been undeleted if it was deleted."""
+    def _make(self, doing: Doing, path: str, body: Document, place: str) -> Document | None:
+        """Make something; what stands at its place where its name is taken."""
         try:
-            self._done(doing, self._send(doing, "POST", path, body))
+            self._done(doing, self._api.send(doing, "POST", path, body))
         except Taken:
-            standing = self._get(doing, thing) or {}
-            if standing.get("state") == "DELETED":
-                again = Doing(doing.words, doing.permission.replace(".create", ".undelete"), writes=True)
-                self._done(again, self._send(again, "POST", f"{thing}:undelete", {}))
-            return False
-        return True
+            standing = self._get(doing, place)
+            if standing is None:  # it was asked for already, and cannot be seen yet
+                raise TryAgain(f"Google Cloud is about to {doing.words}", SECONDS_TO_MAKE) from None
+            return standing
+        return None
+
+    def _undelete(self, doing: Doing, place: str, standing: Document) -> None:
+        """Bring back what was deleted."""
+        if standing.get("state") == "DELETED":
+            again = Doing(doing.words, doing.permission.replace(".create", ".undelete"), writes=True)
+            self._done(again, self._api.send(again, "POST", f"{place}:undelete", {}))
 
     def _done(self, doing: Doing, operation: Document) -> None:
         """Raise TryAgain while an operation goes on, and ProviderError where it has failed."""
@@ -190,28 +186,16 @@ class Iam:
         if not operation.get("done"):
             raise TryAgain(f"Google Cloud is about to {doing.words}", SECONDS_TO_MAKE)
 
-    def _send(self, doing: Doing, method: str, path: str, body: Document | None = None) -> Document:
-        from google.api_core.exceptions import from_http_response
 
-        def work() -> Any:
-            answer = self._login.session.request(
-                method, f"{self._url}/v1/{path}", json=body, timeout=self._login.seconds
-            )
-            if answer.status_code >= 400:
-                raise from_http_response(answer)
-            return json.loads(answer.content)
-
-        found = self._login.call(doing, work)
-        if not isinstance(found, dict):
-            raise lost(doing, "sent something that is not the answer")
-        return found
-
-
-def _entries(doing: Doing, page: Document, key: str) -> list[Document]:
-    found = page.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise lost(doing, "sent something that is not the answer")
-    return found
+def _provider_of(found: Document) -> PoolProvider:
+    mapping, oidc = found.get("attributeMapping") or {}, found.get("oidc") or {}
+    return PoolProvider(
+        issuer=str(oidc.get("issuerUri", "")),
+        attribute=str(mapping.get(f"attribute.{ATTRIBUTE}", "")),
+        subject=str(mapping.get("google.subject", "")),
+        condition=found.get("attributeCondition"),
+        disabled=bool(found.get("disabled")),
+    )
 
 
 def _key_id(key: Document) -> str:

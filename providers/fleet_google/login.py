@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -30,6 +31,10 @@ TOO_NEW = 10.0
 
 class Missing(ProviderError):
     """Google does not know what was asked about."""
+
+
+class Forbidden(ProviderError):
+    """Fleet's login may not do that, or the project has not enabled the service."""
 
 
 class Taken(Conflict):
@@ -71,10 +76,16 @@ class GoogleLogin:
             return of_key(self._context.secret(self._auth.key))
         try:
             return google.auth.default(scopes=[SCOPE])[0]
-        except GoogleAuthError:
+        except (GoogleAuthError, AttributeError):  # the latter for a file that is JSON, and no object
+            where = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+            trouble = (
+                f"the file {where} of GOOGLE_APPLICATION_CREDENTIALS holds no login for Google Cloud"
+                if where
+                else "this machine has no login for Google Cloud (Application Default Credentials), or a malformed one"
+            )
             raise ProviderError(
-                "this machine has no login for Google Cloud (Application Default Credentials): run "
-                "`gcloud auth application-default login`, or write `auth: {token: …}` or `auth: {key: …}`"
+                f"{trouble}: run `gcloud auth application-default login`, or write `auth: {{token: …}}` or "
+                "`auth: {key: …}`"
             ) from None
 
     @cached_property
@@ -146,23 +157,37 @@ class GoogleLogin:
             case exceptions.Forbidden():
                 return self._forbidden(doing, error)
             case exceptions.TooManyRequests():
-                return TryAgain(f"Google Cloud is asked too often, or a quota is used up: {said}", _retry_after(error))
+                return self._exhausted(doing, error)
             case exceptions.BadRequest() if doing.writes and "does not exist" in said:
                 return TryAgain(f"Google Cloud does not know everywhere yet what was just made: {said}", TOO_NEW)
             case exceptions.ServerError():
                 return TryAgain(f"Google Cloud answers {error.code} when asked to {doing.words}", _retry_after(error))
         return ProviderError(f"Google Cloud answers {error.code} when asked to {doing.words}: {said}")
 
+    def _exhausted(self, doing: Doing, error: GoogleAPICallError) -> Exception:
+        """A rate passes within minutes; a quota of things or of a day does not, so waiting for it would be in vain.
+
+        https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto
+        """
+        after, said = _retry_after(error), words_of(error)
+        daily = "PerDay" in (error.metadata or {}).get("quota_limit", "")
+        if not daily and (after is not None or error.reason == "RATE_LIMIT_EXCEEDED" or not _is_of_google(error)):
+            return TryAgain(f"Google Cloud is asked too often: {said}", after)
+        return OutOfBudget(
+            f"a quota of the project {self.project} is used up, so Google Cloud does not {doing.words}: "
+            f"{said.rstrip('.')}; have it raised in the console (IAM & Admin, Quotas), and run again"
+        )
+
     def _forbidden(self, doing: Doing, error: GoogleAPICallError) -> ProviderError:
         metadata = error.metadata or {}
         if error.reason == "SERVICE_DISABLED":
             service = metadata.get("service", "API")
-            return ProviderError(
+            return Forbidden(
                 f"the {service} is not enabled in the project {self.project}: run "
                 f"`gcloud services enable {service} --project={self.project}`"
             )
         permission = metadata.get("permission") or doing.permission
-        return ProviderError(
+        return Forbidden(
             f"Google Cloud does not let fleet's login {doing.words}: it needs the permission {permission} in the "
             f"project {self.project}, if that is the right project; docs/registries/gar.md has a role with all of them"
         )
@@ -211,6 +236,12 @@ def _is_of_an_odd_error(error: AttributeError) -> bool:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     return frame is not None and frame.tb_frame.f_globals.get("__name__") == "google.api_core.exceptions"
+
+
+def _is_of_google(error: GoogleAPICallError) -> bool:
+    """Whether an error is in Google's own words, and not a proxy's."""
+    headers: Any = getattr(error.response, "headers", None) or {}
+    return str(headers.get("content-type", "")).startswith("application/json")
 
 
 def words_of(error: GoogleAPICallError) -> str:

@@ -21,6 +21,7 @@ from fleet.provider import (
     Limits,
     Login,
     LoginStep,
+    Objection,
     OciClient,
     OwnLogin,
     ProviderError,
@@ -38,8 +39,9 @@ from fleet_google.artifacts import Artifacts
 from fleet_google.iam import Iam
 from fleet_google.login import GoogleLogin
 from fleet_google.logins import TOKEN_USER, keyless, of_job, with_key
-from fleet_google.making import make, turn
+from fleet_google.making import make
 from fleet_google.place import ACCOUNT, INSIDE, POOL, PROVIDER, WRITER, Place, group_of
+from fleet_google.preflight import preflight
 from fleet_google.reading import read
 from fleet_google.settings import GoogleSettings
 from fleet_google.specs import (
@@ -96,10 +98,13 @@ class GoogleRegistry(Registry, Issuer):
         """What stands there: one listing of repositories, and a policy for each repository with rights of ours."""
         return read(self._place, addresses, self.context.each)
 
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """What fleet's login may not do in the project: one request, where anything is to be made there."""
+        return preflight(self._login, self._google.url, changes)
+
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Make each thing what it is to be; rights come after their repository, and leave before its marker does."""
-        for change in sorted(changes, key=turn):
-            make(self._place, change)
+        make(self._place, changes)
 
     def reveal(self, ref: SecretRef) -> Secret:
         """The operator's own password, proved to push to the repository that `ref` names before it leaves."""
@@ -137,20 +142,16 @@ class GoogleRegistry(Registry, Issuer):
         return self._client.platforms_of(references, self.context.each)
 
     def tags(self, name: str) -> Iterator[Tag]:
-        """The tags of an image, newest first: of all images in its repository, a request for each 1,000."""
+        """The tags of an image, newest first, as they are asked for: 1,000 images of its repository at once."""
         project, repository, image = self._parts(name)
         if project != self._google.project:
             raise ProviderError(
                 f"{name} lies in another project than {self.name}, which is that of {self._google.project}"
             )
-        found = [
-            Tag(tag, digest, standing.upload_time)
-            for standing in self._place.artifacts.images(repository)
-            for path, _, digest in [unquote(str(standing.name).partition("/dockerImages/")[2]).partition("@")]
-            if path == image
-            for tag in standing.tags
-        ]
-        yield from sorted(found, key=lambda tag: tag.date, reverse=True)
+        for standing in self._place.artifacts.images(repository):
+            path, _, digest = unquote(str(standing.name).partition("/dockerImages/")[2]).partition("@")
+            if path == image:
+                yield from (Tag(tag, digest, standing.upload_time) for tag in standing.tags)
 
     @abstractmethod
     def _parts(self, name: str) -> tuple[str, str, str]:
@@ -165,18 +166,27 @@ class GoogleRegistry(Registry, Issuer):
     def _home(self, repository: Resource, path: str, image: RegistryImage) -> Home:
         """Where an image lives in a repository, with the login that the settings ask for."""
         name = f"{self.host}/{path}"
-        notes = (f"{self._warning(image)}",) if self._google.shared else ()
-        if isinstance(self._google.push, OwnLogin):
-            return Home(
-                name,
-                (repository,),
-                Login.stored(self._google.push.username, OwnLogin.reference(self.name, path)),
-                notes,
-            )
-        if self._google.push == "key":
+        notes = (self._warning(image),) if self._google.shared else ()
+        push = self._google.push
+        if isinstance(push, OwnLogin):
+            return Home(name, (repository,), Login.stored(push.username, OwnLogin.reference(self.name, path)), notes)
+        if push == "key":
             place = Address(self.name, ACCOUNT, f"{repository.address.name}/{account_id(image.name)}")
             account = Resource(place, Account(owner=self.context.fleet), (repository.address,))
             return Home(name, (repository, account), with_key(place), notes)
+        source = self._source(image)
+        owner = source.partition("/")[0]
+        federation = self._google.provider or provider_id(owner)
+        made = () if self._google.provider else self._federation(federation, owner)
+        writer = Resource(
+            Address(self.name, WRITER, f"{repository.address.name}/{source_key(source, image.branch)}"),
+            Grant(owner=self.context.fleet),
+            (repository.address, *(resource.address for resource in made)),
+        )
+        return Home(name, (*made, repository, writer), keyless(self._google, federation), notes)
+
+    def _source(self, image: RegistryImage) -> str:
+        """The source repository whose builds push an image; raises ValueError where they cannot be told apart."""
         source = image.source or (self._google.source or "").replace("{image}", image.name)
         if not source:
             raise ValueError(
@@ -189,21 +199,17 @@ class GoogleRegistry(Registry, Issuer):
                 f'{self.name}, `project_number: "…"` (`gcloud projects describe {self._google.project}` shows it)'
             )
         check_subject(source, image.branch)
-        owner = source.partition("/")[0]
-        federation = self._google.provider or provider_id(owner)
+        return source
+
+    def _federation(self, name: str, owner: str) -> tuple[Resource, Resource]:
+        """The pool, and in it the provider that takes GitHub's tokens for an owner's source repositories."""
         pool = Resource(Address(self.name, POOL, self._google.pool), Pool())
         provider = Resource(
-            Address(self.name, PROVIDER, f"{self._google.pool}/{federation}"),
+            Address(self.name, PROVIDER, f"{self._google.pool}/{name}"),
             PoolProvider(condition=f"assertion.repository_owner == '{owner}'"),
             (pool.address,),
         )
-        made = () if self._google.provider else (pool, provider)
-        writer = Resource(
-            Address(self.name, WRITER, f"{repository.address.name}/{source_key(source, image.branch)}"),
-            Grant(owner=self.context.fleet),
-            (repository.address, *(resource.address for resource in made)),
-        )
-        return Home(name, (*made, repository, writer), keyless(self._google, federation), notes)
+        return pool, provider
 
     def _warning(self, image: RegistryImage) -> str:
         return (

@@ -16,8 +16,9 @@ from google.iam.v1.policy_pb2 import Policy
 from fleet.provider import Credentials, Login, Secret
 from fleet.sandbox.google import FLEETS_PERMISSIONS, GoogleCloud, Principal, State
 from fleet.sandbox.google.sts import EXCHANGE
-from fleet.sandbox.http import Request, Response
+from fleet.sandbox.http import Request, Response, Service
 from fleet.testing import Subject
+from tests.google_judge import Judge
 from tests.images import Image, push
 from tests.subjects.common import NO_CODE_HOST, OF_CODE_HOSTS, OF_ISSUERS, OF_OWNED_THINGS, OF_STORED_LOGINS, Row, key
 
@@ -52,7 +53,7 @@ def github_token(source: str, audience: str, ref: str = "refs/heads/main", **cla
     return jwt.encode(said, key(), algorithm="RS256")
 
 
-def exchanged(cloud: GoogleCloud, provider: str, token: str) -> Response:
+def exchanged(cloud: Service, provider: str, token: str) -> Response:
     """What google-github-actions/auth asks for with the token of a run."""
     document = {
         "audience": f"//iam.googleapis.com/{provider}",
@@ -76,7 +77,10 @@ class GarSubject(Subject):
     without: ClassVar[Mapping[str, str]] = dict.fromkeys(("password", "issuer"), "builds push without a stored secret")
     host: ClassVar[str | None] = None
     location: ClassVar[str] = LOCATION
-    lacks: ClassVar[tuple[str, ...]] = tuple(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy"))
+    lacks: ClassVar[tuple[str, ...]] = (
+        *(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy", "setIamPolicy")),
+        "iam.workloadIdentityPools.get",
+    )
     """The rights whose lack shows before anything is written."""
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +90,10 @@ class GarSubject(Subject):
         self.fleets = Principal(frozenset({"user:ada@example.org"}), FLEETS_PERMISSIONS)
         self.state.token(self.fleets, TOKEN)
         self.cloud = GoogleCloud(self.state, self.location, self.host, key())
-        self.service = self.cloud
+        self.service = self.judge = Judge(self.cloud)
+
+    def close(self) -> None:
+        self.judge.close()
 
     def entry(self, url: str) -> Mapping[str, Any]:
         return {
@@ -171,7 +178,7 @@ class GarSubject(Subject):
         )
         provider = step.inputs["workload_identity_provider"]
         token = github_token("example-org/image", f"https://iam.googleapis.com/{provider}")
-        answer = json.loads(exchanged(self.cloud, provider, token).body)
+        answer = json.loads(exchanged(self.judge, provider, token).body)
         return Credentials(login.username, Secret(answer["access_token"]))
 
     def disarm(self, image: str) -> None:
@@ -184,7 +191,11 @@ class GarWithKeysSubject(GarSubject):
     credentials = frozenset({"account"})
     without: ClassVar[Mapping[str, str]] = {}
     reads_per_image = 2
-    lacks: ClassVar[tuple[str, ...]] = (*GarSubject.lacks, "iam.serviceAccounts.get")
+    lacks: ClassVar[tuple[str, ...]] = (
+        *(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy", "setIamPolicy")),
+        *(f"iam.serviceAccounts.{verb}" for verb in ("get", "create")),
+        "iam.serviceAccountKeys.create",
+    )
 
     def entry(self, url: str) -> Mapping[str, Any]:
         return {**super().entry(url), "push": "key"}

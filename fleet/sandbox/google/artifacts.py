@@ -21,7 +21,7 @@ from google.longrunning.operations_pb2 import Operation
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from fleet.sandbox.google.state import LOCATIONS, ROLES, Principal, State
-from fleet.sandbox.google.wire import Refused, answer, check, login_of, parsed
+from fleet.sandbox.google.wire import Refused, answer, check, login_of, paged, parsed
 from fleet.sandbox.http import Request, Response
 
 SERVICE = "artifactregistry.googleapis.com"
@@ -34,6 +34,8 @@ _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _GCR = {"gcr.io": "us", "us.gcr.io": "us", "eu.gcr.io": "europe", "asia.gcr.io": "asia"}
 _LABEL = re.compile(r"[a-z0-9_-]{0,63}")
 _AR = "artifactregistry.repositories"
+_ORDER = re.compile(r"(?P<field>name|upload_time|update_time)( (?P<direction>asc|desc))?")
+"""One field, as Google's own command line asks for no more: https://google.aip.dev/132#ordering"""
 _ETAG_OF_NOTHING = b"\x00 \x01"
 
 
@@ -84,12 +86,10 @@ class ArtifactsApi:
         parent = name.rpartition("/repositories/")[0]
         check(self.state, principal, f"{_AR}.list", f"//{SERVICE}/{parent}")
         there = sorted(full for full in self.state.repositories if full.startswith(f"{parent}/"))
-        start = int(request.first("pageToken", "0") or 0)
-        size = min(int(request.first("pageSize") or self.page), self.page)
-        page = [self.state.repositories[full] for full in there[start : start + size] if not self.state.is_hidden(full)]
-        following = str(start + size) if start + size < len(there) else ""
+        names, following = paged(request, there, self.page)
+        page = [self.state.repositories[name] for name in names if not self.state.is_hidden(name)]
         return answer(
-            ListRepositoriesResponse.pb(ListRepositoriesResponse(repositories=page, next_page_token=following))
+            request, ListRepositoriesResponse.pb(ListRepositoriesResponse(repositories=page, next_page_token=following))
         )
 
     def _create(self, request: Request, principal: Principal, name: str) -> Response:
@@ -102,7 +102,8 @@ class ArtifactsApi:
         if name in self.state.repositories:
             raise Refused(409, "the repository already exists", "ALREADY_EXISTS")
         if len(self.state.repositories) >= self.state.quota:
-            raise Refused(429, "Quota exceeded for quota metric 'Repositories'.")
+            info = {"reason": "RESOURCE_QUOTA_EXCEEDED", "domain": "googleapis.com", "metadata": {"service": SERVICE}}
+            raise Refused(429, "Quota exceeded for quota metric 'Repositories'.", info=info)
         repository.name = name
         self.state.repositories[name] = repository
         self.state.appears(name)
@@ -110,11 +111,11 @@ class ArtifactsApi:
         operation.done = not self.state.slow
         if operation.done:
             operation.response.Pack(Repository.pb(repository))
-        return answer(operation)
+        return answer(request, operation)
 
     def _get(self, request: Request, principal: Principal, name: str) -> Response:
         check(self.state, principal, f"{_AR}.get", f"//{SERVICE}/{name}", name)
-        return answer(Repository.pb(self._standing(name)))
+        return answer(request, Repository.pb(self._standing(name)))
 
     def _update(self, request: Request, principal: Principal, name: str) -> Response:
         check(self.state, principal, f"{_AR}.update", f"//{SERVICE}/{name}", name)
@@ -130,7 +131,7 @@ class ArtifactsApi:
             if path in ("labels", "cleanup_policies"):  # MergeMessage lays maps over each other
                 getattr(standing, path).clear()
                 getattr(standing, path).MergeFrom(getattr(wanted, path))
-        return answer(standing)
+        return answer(request, standing)
 
     def _check_fields(self, repository: Repository) -> None:
         for text in (*repository.labels.keys(), *repository.labels.values()):
@@ -146,7 +147,7 @@ class ArtifactsApi:
         conditional = any(binding.HasField("condition") for binding in policy.bindings)
         if conditional and request.first("options.requestedPolicyVersion") != "3":
             raise Refused(400, "the policy has conditions: ask for version 3")
-        return answer(policy)
+        return answer(request, policy)
 
     def policy(self, name: str) -> Policy:
         """The policy of a repository, as it stands."""
@@ -165,7 +166,7 @@ class ArtifactsApi:
                 self._check_member(member)
         wanted.etag = secrets.token_bytes(8)
         self.state.policies[name] = wanted
-        return answer(wanted)
+        return answer(request, wanted)
 
     def _check_member(self, member: str) -> None:
         kind, _, rest = member.partition(":")
@@ -177,18 +178,24 @@ class ArtifactsApi:
     def _test_permissions(self, request: Request, principal: Principal, name: str) -> Response:
         asked = parsed(request.body, TestIamPermissionsRequest()).permissions
         held = [permission for permission in asked if self.state.may(principal, permission, name)]
-        return answer(TestIamPermissionsResponse(permissions=held))
+        return answer(request, TestIamPermissionsResponse(permissions=held))
 
     def _images(self, request: Request, principal: Principal, name: str) -> Response:
         check(self.state, principal, "artifactregistry.dockerimages.list", f"//{SERVICE}/{name}", name)
         self._standing(name)
-        images = self.images(name)
-        start, size = int(request.first("pageToken") or 0), min(int(request.first("pageSize") or self.page), self.page)
-        following = str(start + size) if start + size < len(images) else ""
-        page = ListDockerImagesResponse(docker_images=images[start : start + size], next_page_token=following)
-        return answer(ListDockerImagesResponse.pb(page))
+        images = _ordered(self.images(name), request.first("orderBy"))
+        listed, following = paged(request, images, self.page)
+        page = ListDockerImagesResponse(docker_images=listed, next_page_token=following)
+        return answer(request, ListDockerImagesResponse.pb(page))
 
     def _standing(self, name: str) -> Repository:
         if name not in self.state.repositories or self.state.is_hidden(name):
             raise Refused(404, f"Requested entity was not found: {name}")
         return self.state.repositories[name]
+
+
+def _ordered(images: list[DockerImage], order: str) -> list[DockerImage]:
+    match = _ORDER.fullmatch(order or "name")
+    if match is None:
+        raise Refused(400, f"Invalid order_by {order!r}.")
+    return sorted(images, key=lambda image: getattr(image, match["field"]), reverse=match["direction"] == "desc")

@@ -26,14 +26,11 @@ from google.cloud.iam_admin_v1 import (
 )
 
 from fleet.sandbox.google.state import Principal, State
-from fleet.sandbox.google.wire import Refused, answer, check, login_of, of_json, parsed
+from fleet.sandbox.google.wire import Refused, answer, check, login_of, of_json, paged, parsed
 from fleet.sandbox.http import Request, Response
 from fleet.sandbox.token import new_key
 
 SERVICE = "iam.googleapis.com"
-
-LIFETIME_OF_NAMES = "30 days"
-"""For so long the name of something deleted stays taken."""
 
 _POOL = re.compile(
     r"/v1/projects/(?P<project>[^/]+)/locations/global/workloadIdentityPools(/(?P<pool>[^/:]+))?"
@@ -95,14 +92,6 @@ class IamApi:
                     raise Refused(400, f"{name} is not deleted.", "FAILED_PRECONDITION")
                 found["state"] = "ACTIVE"
                 return self._operation(found["name"])
-            case "PATCH", None:
-                changed = of_json(request, *keys)
-                found = self._standing(place, name)
-                found.update({key: changed.get(key) for key in request.first("updateMask").split(",")})
-                return self._operation(found["name"])
-            case "DELETE", None:
-                self._standing(place, name)["state"] = "DELETED"
-                return self._operation(request.path)
         raise Refused(404, f"Method not found: {request.method} {request.path}")
 
     def _check_new(self, place: dict[str, Any], name: str, wanted: dict[str, Any], *, of_provider: bool) -> None:
@@ -133,7 +122,7 @@ class IamApi:
                 return self._list_accounts(request)
             case "GET", True, None:
                 check(self.state, principal, "iam.serviceAccounts.get", request.path)
-                return answer(ServiceAccount.pb(self._account(route["email"])))
+                return answer(request, ServiceAccount.pb(self._account(route["email"])))
             case "PATCH", True, None:
                 check(self.state, principal, "iam.serviceAccounts.update", request.path)
                 wanted = PatchServiceAccountRequest(
@@ -142,7 +131,7 @@ class IamApi:
                 account = self._account(route["email"])
                 for path in wanted.update_mask.paths:
                     setattr(account, path, getattr(wanted.service_account, path))
-                return answer(ServiceAccount.pb(account))
+                return answer(request, ServiceAccount.pb(account))
             case "POST", True, "enable":
                 check(self.state, principal, "iam.serviceAccounts.enable", request.path)
                 self._account(route["email"]).disabled = False
@@ -154,11 +143,10 @@ class IamApi:
         raise Refused(404, f"Method not found: {request.method} {request.path}")
 
     def _list_accounts(self, request: Request) -> Response:
-        start, size = int(request.first("pageToken") or 0), int(request.first("pageSize") or 20)
         accounts = [self.state.accounts[email] for email in sorted(self.state.accounts)]
-        following = str(start + size) if start + size < len(accounts) else ""
-        page = ListServiceAccountsResponse(accounts=accounts[start : start + size], next_page_token=following)
-        return answer(ListServiceAccountsResponse.pb(page))
+        listed, following = paged(request, accounts, most=100, usual=20)
+        page = ListServiceAccountsResponse(accounts=listed, next_page_token=following)
+        return answer(request, ListServiceAccountsResponse.pb(page))
 
     def _create_account(self, request: Request) -> Response:
         wanted = CreateServiceAccountRequest(
@@ -175,7 +163,7 @@ class IamApi:
         account.unique_id = str(secrets.randbelow(10**20))
         self.state.accounts[email] = account
         self.state.appears(email)
-        return answer(ServiceAccount.pb(account))
+        return answer(request, ServiceAccount.pb(account))
 
     def _delete_account(self, email: str) -> None:
         """The account and its keys go; in policies it stays by a name that nobody can have again."""
@@ -195,7 +183,7 @@ class IamApi:
             case "GET", False:
                 check(self.state, principal, "iam.serviceAccountKeys.list", request.path)
                 keys = ListServiceAccountKeysResponse(keys=[*self.state.keys_of(account.email)])
-                return answer(ListServiceAccountKeysResponse.pb(keys))
+                return answer(request, ListServiceAccountKeysResponse.pb(keys))
             case "POST", False:
                 check(self.state, principal, "iam.serviceAccountKeys.create", request.path)
                 return self._create_key(request, account)
@@ -209,7 +197,7 @@ class IamApi:
 
     def _create_key(self, request: Request, account: ServiceAccount) -> Response:
         if len([*self.state.keys_of(account.email)]) >= 10:
-            raise Refused(429, "Maximum number of keys on account reached.")
+            raise Refused(400, "Precondition check failed.", "FAILED_PRECONDITION")
         private, key_id = self.new_key(), secrets.token_hex(20)
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -231,7 +219,7 @@ class IamApi:
         self.state.private_keys[key.name] = private
         shown = ServiceAccountKey(key)
         shown.private_key_data = json.dumps(info).encode()
-        return answer(ServiceAccountKey.pb(shown))
+        return answer(request, ServiceAccountKey.pb(shown))
 
     def _account(self, email: str) -> ServiceAccount:
         if email not in self.state.accounts:
@@ -247,7 +235,7 @@ class IamApi:
 
 def _verb(request: Request, route: re.Match[str]) -> str:
     """What the permission for a request to a pool or a provider ends with."""
-    verbs = {"GET": "get", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+    verbs = {"GET": "get", "POST": "create"}
     return str(route["verb"] or verbs.get(request.method, "none"))
 
 

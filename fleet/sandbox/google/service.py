@@ -11,6 +11,7 @@ from google.cloud.artifactregistry_v1 import DockerImage
 
 from fleet.sandbox.google.artifacts import ArtifactsApi
 from fleet.sandbox.google.iam import IamApi, NewKey, key_login
+from fleet.sandbox.google.projects import ProjectsApi
 from fleet.sandbox.google.state import Principal, State, account_principal
 from fleet.sandbox.google.sts import EXCHANGE, OAUTH, TokenExchange
 from fleet.sandbox.google.wire import Refused
@@ -37,6 +38,7 @@ class GoogleCloud:
         self.registry = Registry(self.tokens)
         self.artifacts = ArtifactsApi(state, images=self.images)
         self.iam = IamApi(state, self._new_key(key))
+        self.projects = ProjectsApi(state)
         self.exchange = TokenExchange(state)
 
     def handle(self, request: Request) -> Response:
@@ -48,6 +50,8 @@ class GoogleCloud:
                 return self.exchange.handle(request)
             if re.match(r"/v2(/|$)", request.path):
                 return self._immutable(request) or self._registry(request)
+            if request.path.startswith("/v3/"):
+                return self.projects.handle(request)
             return (self.artifacts if _LOCATED.fullmatch(request.path) else self.iam).handle(request)
         except Refused as refused:
             return refused.response
@@ -63,10 +67,22 @@ class GoogleCloud:
         found = []
         for name, held in self.registry.repositories.items():
             image = name.split("/", 1 if self.host else 2)[-1]
-            for digest in held["manifests"] if self.repository_of(name) == repository else ():
-                tags = sorted(tag for tag, meant in held["tags"].items() if meant == digest)
-                full = f"{repository}/dockerImages/{quote(image, safe='')}@{digest}"
-                found.append(DockerImage(name=full, tags=tags, upload_time=self.state.uploads[name, digest]))
+            if self.repository_of(name) != repository:
+                continue
+            tags: dict[str, list[str]] = {digest: [] for digest in held["manifests"]}
+            for tag, digest in sorted(held["tags"].items()):
+                tags[digest].append(tag)
+            for digest in tags:
+                uploaded = self.state.uploads[name, digest]
+                found.append(
+                    DockerImage(
+                        name=f"{repository}/dockerImages/{quote(image, safe='')}@{digest}",
+                        uri=f"{self.host or f'{self.location}-docker.pkg.dev'}/{name}@{digest}",
+                        tags=tags[digest],
+                        upload_time=uploaded,
+                        update_time=uploaded,
+                    )
+                )
         return found
 
     def _registry(self, request: Request) -> Response:

@@ -34,7 +34,7 @@ FLEETS_PERMISSIONS = frozenset(
         f"{_AR}.downloadArtifacts",
         "artifactregistry.dockerimages.list",
         *(f"iam.workloadIdentityPools.{verb}" for verb in ("create", "get", "undelete")),
-        *(f"iam.workloadIdentityPoolProviders.{verb}" for verb in ("create", "get", "undelete", "update")),
+        *(f"iam.workloadIdentityPoolProviders.{verb}" for verb in ("create", "get", "undelete")),
         *(f"iam.serviceAccounts.{verb}" for verb in ("create", "delete", "enable", "get", "list", "update")),
         *(f"iam.serviceAccountKeys.{verb}" for verb in ("create", "delete", "list")),
     }

@@ -26,6 +26,12 @@ _AUDIENCE = re.compile(
     r"/providers/(?P<provider>[^/]+)"
 )
 _KEYS = ("audience", "grantType", "requestedTokenType", "scope", "subjectTokenType", "subjectToken", "options")
+_TYPES = "urn:ietf:params:oauth"
+_EXCHANGED = {
+    "grantType": f"{_TYPES}:grant-type:token-exchange",
+    "requestedTokenType": f"{_TYPES}:token-type:access_token",
+    "subjectTokenType": f"{_TYPES}:token-type:jwt",
+}
 _LONGEST_SUBJECT = 127
 
 
@@ -46,11 +52,15 @@ class TokenExchange:
                 principal = self._federated(request) if request.path == EXCHANGE else self._account(request)
         except (_Invalid, CelError, jwt.InvalidTokenError) as error:
             return Response.of_json({"error": "invalid_grant", "error_description": str(error)}, 400)
+        issued = {"issued_token_type": _EXCHANGED["requestedTokenType"]} if request.path == EXCHANGE else {}
         token = self.state.token(principal)
-        return Response.of_json({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME})
+        return Response.of_json({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME, **issued})
 
     def _federated(self, request: Request) -> Principal:
         asked = _asked(request)
+        for name, value in _EXCHANGED.items():
+            if asked.get(name) != value:
+                raise _Invalid(f'Invalid value for "{name}".')
         audience = _AUDIENCE.fullmatch(str(asked.get("audience")))
         if audience is None or audience["number"] != self.state.number:
             raise _Invalid('Invalid value for "audience".')

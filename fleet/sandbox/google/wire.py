@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jwt
@@ -13,6 +14,7 @@ from fleet.sandbox.google.state import Principal, State, account_principal
 from fleet.sandbox.http import Request, Response
 
 Proto = TypeVar("Proto", bound=Message)
+Item = TypeVar("Item")
 
 STATUS = {
     400: "INVALID_ARGUMENT",
@@ -80,9 +82,23 @@ def parsed(body: bytes, message: Proto) -> Proto:
     return message
 
 
-def answer(message: Message) -> Response:
-    """A message as JSON, its enums by number as the clients ask for them."""
-    return Response.of_json(json_format.MessageToDict(message, use_integers_for_enums=True))
+def answer(request: Request, message: Message) -> Response:
+    """A message as JSON, its enums by name, or by number where the client asks so.
+
+    https://cloud.google.com/apis/docs/system-parameters
+    """
+    numbers = "enum-encoding=int" in request.first("$alt")
+    return Response.of_json(json_format.MessageToDict(message, use_integers_for_enums=numbers))
+
+
+def paged(request: Request, there: Sequence[Item], most: int, usual: int | None = None) -> tuple[list[Item], str]:
+    """The page of a listing that is asked for (`usual` entries where no size is), and the token of the next one."""
+    try:
+        start, asked = int(request.first("pageToken") or 0), int(request.first("pageSize") or 0)
+    except ValueError:
+        raise Refused(400, "Request contains an invalid argument.") from None
+    end = start + min(asked or usual or most, most)
+    return [*there[start:end]], str(end) if end < len(there) else ""
 
 
 def of_json(request: Request, *known: str) -> dict[str, Any]:
