@@ -71,7 +71,7 @@ LAYERS = [
         "fleet.apply",
     },
     {"fleet.proposal_text"},
-    {"fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
+    {"fleet.blame", "fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
     {"fleet.obstacles", "fleet.proposals", "fleet.rotation", "fleet.withdrawal"},
     {"fleet.planning", "fleet.credentials", "fleet.credential_plans"},
     {"fleet.login_proofs"},

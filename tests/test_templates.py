@@ -175,7 +175,7 @@ def test_rendering_gives_the_same_bytes_again() -> None:
 
 # --- the table of actions
 
-IN_CI = {"setup-python", "upload-artifact", "download-artifact"}
+IN_CI = {"setup-python", "upload-artifact", "download-artifact", "azure-login"}
 """Those that only the workflow of a fleet repository and fleet's own action use."""
 
 

@@ -96,6 +96,26 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class LastChange:
+    """The commit that last changed a line: its id, whose it is and when it was written (ISO 8601), and its message."""
+
+    commit: str
+    author: str
+    at: str
+    message: str
+
+    @property
+    def day(self) -> str:
+        """The day on which it was written, by the author's own clock."""
+        return self.at[:10]
+
+    @property
+    def subject(self) -> str:
+        """The first line of the message."""
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """A comment of ours on a pull request: its number, the pull request's head, and the comment's text."""
 
@@ -186,10 +206,10 @@ class CodeHost(Provider):
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-    ) -> Mapping[tuple[str, int], str]:
-        """The message of the commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
+    ) -> Mapping[tuple[str, int], LastChange]:
+        """The commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
 
-        A line that no commit is known of has no entry.
+        A line that no commit is known of, as in a clone without its history, has no entry.
         """
         return {}
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -127,6 +127,15 @@ class Home:
 
 class Registry(Provider):
     """A provider where images live."""
+
+    @classmethod
+    def job_login(cls, settings: Any) -> LoginStep | None:
+        """The step by which a job of the fleet repository gets fleet's own login here without a stored secret. Pure.
+
+        None where there is no such way, or where the settings name a login. What differs from one environment to
+        another, as the identity does, is read from its Actions variables: `${{ vars.NAME }}`.
+        """
+        return None
 
     @property
     @abstractmethod

@@ -26,6 +26,7 @@ from fleet.provider import (
     Limits,
     Login,
     LoginRefused,
+    LoginStep,
     Objection,
     OciClient,
     OwnLogin,
@@ -43,6 +44,7 @@ from fleet.provider import (
     host_of,
     is_name,
 )
+from fleet_acr.logins import of_job
 from fleet_acr.permissions import lacking, needed_for
 from fleet_acr.specs import HELP, AcrSettings, PushToken, actions_on, marked, token_name
 from fleet_acr.standing import SLOTS, key_of, passwords_of, scope_map_of, slot_of, standing_token
@@ -72,6 +74,11 @@ class Acr(Registry, Issuer):
         self._http = context.http()
         self._lock = threading.Lock()
         self._reading: tuple[OciClient, float] | None = None
+
+    @classmethod
+    def job_login(cls, settings: AcrSettings) -> LoginStep | None:
+        """An application of Entra that trusts the job's environment, where fleet.yaml names no login."""
+        return None if settings.auth or settings.push else of_job(settings)
 
     @property
     def host(self) -> str:

@@ -22,6 +22,7 @@ from fleet.provider import (
     Issued,
     Issuer,
     Limits,
+    LoginStep,
     OciClient,
     OwnLogin,
     ProviderError,
@@ -79,6 +80,11 @@ class Ecr(Registry, Issuer):
         self._repositories = Repositories(self._aws, settings, context)
         self._identities = Identities(self._aws, self._names, context)
         self._keys = Keys(self._aws, lambda: OciClient(self._names.registry, context.http()))
+
+    @classmethod
+    def job_login(cls, settings: EcrSettings) -> LoginStep:
+        """A role that trusts the job's environment."""
+        return logins.of_job(settings.region)
 
     @property
     def host(self) -> str:

@@ -14,6 +14,7 @@ from fleet.provider import (
     CommitRequest,
     Context,
     Files,
+    LastChange,
     Limits,
     Logged,
     Objection,
@@ -97,8 +98,8 @@ class GitHub(CodeHost):
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-    ) -> Mapping[tuple[str, int], str]:
-        """The messages of the commits that last changed these lines: one request for ten files."""
+    ) -> Mapping[tuple[str, int], LastChange]:
+        """The commits that last changed these lines: one request for ten files."""
         return blame(self._client, repository, ref, lines)
 
     def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
