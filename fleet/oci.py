@@ -116,8 +116,10 @@ class OciClient:
             answer = self._ask(Ask("GET", url), name, PULL)
             if answer.status == 404:
                 return
-            document = _document(self._expect(answer, 200))
-            yield from (tag for tag in document.get("tags") or () if isinstance(tag, str))
+            listed = _document(self._expect(answer, 200)).get("tags")
+            if not isinstance(listed, list | None):
+                raise ProviderError(f"{self.host} sends something that is no list of the tags of {name}")
+            yield from (tag for tag in listed or () if isinstance(tag, str))
             url = self._next(answer)
 
     def newest(self, name: str, each: Each) -> Iterator[Tag]:
@@ -159,7 +161,7 @@ class OciClient:
         """The labels of an image; of an index, those of its linux/amd64 image, else of its first one."""
         settings = self._config(name, self._image(name, reference)).get("config")
         labels = settings.get("Labels") if isinstance(settings, dict) else None
-        return {str(key): str(value) for key, value in (labels or {}).items()}
+        return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
 
     def platforms(self, name: str, reference: str) -> tuple[str, ...]:
         """What an image runs on, as `os/architecture` or `os/architecture/variant`, in the registry's order."""
@@ -299,8 +301,10 @@ def _created(config: Mapping[str, Any]) -> datetime:
 def _entries(index: Manifest) -> list[tuple[str, str]]:
     """Platform and digest of an index's images; attestations, which run nowhere, are left out."""
     found = []
-    for entry in index.document.get("manifests") or ():
-        platform = _platform(entry.get("platform") or {}) if isinstance(entry, dict) else ""
+    listed = index.document.get("manifests")
+    for entry in listed if isinstance(listed, list) else ():
+        named = entry.get("platform") if isinstance(entry, dict) else None
+        platform = _platform(named) if isinstance(named, dict) else ""
         if platform and not platform.startswith("unknown/") and is_digest(str(entry.get("digest"))):
             found.append((platform, str(entry["digest"])))
     return found

@@ -150,6 +150,11 @@ class Authorizer:
                     f"{answer.ask.host} asks for a login, but for none that fleet knows (Basic, Bearer)"
                 )
             found = asked
+        elif answer.status == 403:
+            raise ProviderError(
+                f"{answer.ask.host} lets nobody in from here: it answers 403 to GET /v2/; look for a firewall or a "
+                "list of allowed addresses in front of it"
+            )
         elif answer.status != 200:
             raise ProviderError(
                 f"{answer.ask.host} is no OCI registry: it answers {answer.status} to GET /v2/; check the `url`"

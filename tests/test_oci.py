@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from fleet.reference import ImageReference
 from fleet.sandbox.http import Fault, Loopback, Request, Response
 from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService
-from tests.images import Image, push, push_index
+from tests.images import INDEX, Image, push, push_index
 from tests.tls import server_context
 
 ADA = Credentials("ada", Secret("s3cret-ada"))
@@ -150,6 +151,38 @@ def test_a_digest_that_is_none_is_an_error(open_registry: Loopback, changing: Ch
     changing.path, changing.headers = "/manifests/", {"docker-content-digest": "sha256:short"}
     with pytest.raises(ProviderError, match="sends a digest for a/b:1 that is none"):
         client(open_registry).digest("a/b", "1")
+
+
+@pytest.mark.parametrize("body", [b'{"tags": 1}', b'{"tags": "1"}', b'{"tags": {"1": 1}}'])
+def test_what_is_no_list_of_tags_is_not_taken_for_one(open_registry: Loopback, changing: Changing, body: bytes) -> None:
+    push(f"{open_registry.url}/v2/a/b", Image(), "1")
+    changing.path, changing.body = "/tags/list", body
+    with pytest.raises(ProviderError, match="is no list of the tags of a/b"):
+        list(client(open_registry).tags("a/b"))
+
+
+ODD = [1, "x", [1], [{"platform": "linux", "digest": "sha256:0"}]]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_an_index_of_another_shape_names_no_platform(open_registry: Loopback, changing: Changing, odd: object) -> None:
+    push(f"{open_registry.url}/v2/a/b", Image(), "1")
+    changing.path, changing.headers = "/manifests/", {"docker-content-digest": None}
+    changing.body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": odd}).encode()
+    assert client(open_registry).platforms("a/b", "1") == ()
+    with pytest.raises(ProviderError, match="is an index of no image"):
+        client(open_registry).labels("a/b", "1")
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_labels_of_another_shape_are_none(open_registry: Loopback, odd: object) -> None:
+    class Odd(Image):
+        @property
+        def config(self) -> bytes:
+            return json.dumps({"config": {"Labels": odd}}).encode()
+
+    push(f"{open_registry.url}/v2/a/b", Odd(), "1")
+    assert client(open_registry).labels("a/b", "1") == {}
 
 
 def test_a_host_that_is_no_registry_is_named(open_registry: Loopback, changing: Changing) -> None:

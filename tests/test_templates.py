@@ -24,6 +24,7 @@ from fleet.sandbox.github.actions.workflow import parse
 from fleet.templates import MAX_FILE, Template, read_pins, read_template
 from fleet_ghcr import LABELS
 from tests.logins import LOGINS
+from tests.rendered import ENTRIES, home_of
 
 BUILD, TEST = MANAGED = (".github/workflows/build.yaml", ".github/workflows/test.yaml")
 SEED = ("README.md", "environment.yml")
@@ -38,6 +39,9 @@ ALL = {"no login": NO_LOGIN, **{name: values_of(*given) for name, given in LOGIN
 LOGIN = ALL["a stored password"]
 ALL["an environment"] = dataclasses.replace(LOGIN, environment="registry")
 ALL["labels"] = dataclasses.replace(ALL["GITHUB_TOKEN"], labels=LABELS)
+for _entry, _home in {name: home_of(entry) for name, entry in ENTRIES.items()}.items():
+    _host, _, _path = _home.name.partition("/")
+    ALL[f"registry {_entry}"] = RenderValues(_host, _path, "main", read_pins(), _home.login, "", _home.labels)
 
 
 def builtin() -> Template:

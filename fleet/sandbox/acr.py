@@ -26,7 +26,6 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 AUDIENCE = "https://containerregistry.azure.net"
 
 _TAGS = re.compile(r"/acr/v1/(?P<name>.+)/_tags")
-_PUSHED = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<tag>[^/:]+)")
 _ROLES = {
     "AcrPull": frozenset({"pull", "metadata_read"}),
     "AcrPush": frozenset({"pull", "push", "metadata_read"}),
@@ -34,7 +33,7 @@ _ROLES = {
 
 
 class Acr:
-    """Entra, the Resource Manager and the registry as one service; `pushed` has when each tag of a name was pushed."""
+    """Entra, the Resource Manager and the registry as one service."""
 
     def __init__(self, state: AzureState, key: RSAPrivateKey | None = None, page: int = 100) -> None:
         self.state = state
@@ -42,7 +41,6 @@ class Acr:
         self.tokens = TokenService(self._authenticate, service=f"{state.registry}.azurecr.io", key=key)
         self.registry = Registry(self.tokens, realm=TOKEN)
         self.page = page
-        self.pushed: dict[str, dict[str, float]] = {}
         self._refresh: dict[str, Client] = {}
 
     def handle(self, request: Request) -> Response:
@@ -57,11 +55,7 @@ class Acr:
         tags = _TAGS.fullmatch(request.path)
         if tags:
             return self._tags(request, tags["name"])
-        answer = self.registry.handle(request)
-        pushed = _PUSHED.fullmatch(request.path)
-        if pushed and request.method == "PUT" and answer.status == 201:
-            self.pushed.setdefault(pushed["name"], {})[pushed["tag"]] = time.time()
-        return answer
+        return self.registry.handle(request)
 
     def _authenticate(self, username: str, password: str) -> Rights | None:
         with self.state.lock:
@@ -108,7 +102,7 @@ class Acr:
         held = self.registry.repositories.get(name)
         if held is None:
             return Response.of_json({"errors": [{"code": "NAME_UNKNOWN"}]}, 404)
-        dates = self.pushed.get(name, {})
+        dates = self.registry.pushed.get(name, {})
         newest = sorted(held["tags"], key=lambda tag: (-dates.get(tag, 0.0), tag))
         last, size = request.first("last"), min(int(request.first("n") or self.page), self.page)
         rest = newest[newest.index(last) + 1 :] if last in newest else newest

@@ -30,7 +30,6 @@ class Call:
     service: str
     action: str
     parameters: Mapping[str, Any]
-    region: str = "us-east-1"
 
     @property
     def is_json(self) -> bool:

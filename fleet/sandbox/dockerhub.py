@@ -35,8 +35,8 @@ class DockerHub:
 
     `users` has each user's password, `namespaces` who may push to each, `private` the repositories that only those see,
     `pulls` how many pulls are left, and `busy_until` the moment (seconds since 1970) until which everybody is refused.
-    `realm` may be the URL of another host that serves the tokens, as auth.docker.io does. `pushed` has when each tag of
-    a name was pushed, `page` how many tags a page of the listing has at most.
+    `realm` may be the URL of another host that serves the tokens, as auth.docker.io does. `page` is how many
+    tags a page of the listing has at most.
     """
 
     def __init__(self, folder: Path | None = None, key: RSAPrivateKey | None = None, realm: str = REALM) -> None:
@@ -47,7 +47,6 @@ class DockerHub:
         self.private: set[str] = set()
         self.pulls = 100
         self.busy_until = 0.0
-        self.pushed: dict[str, dict[str, datetime]] = {}
         self.page = 100
         self._sessions: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -75,9 +74,6 @@ class DockerHub:
                 return Response.of_json({"errors": [error]}, 429, self._said())
         answer = self.registry.handle(request)
         with self._lock:
-            if request.method == "PUT" and answer.status == 201:
-                name, _, tag = request.path.removeprefix("/v2/").rpartition("/manifests/")
-                self.pushed.setdefault(name, {})[tag] = datetime.now(UTC)
             if request.method == "GET" and answer.status == 200:
                 self.pulls = max(0, self.pulls - 1)
             return Response(answer.status, answer.body, {**answer.headers, **self._said()})
@@ -96,15 +92,12 @@ class DockerHub:
         held = self.registry.repositories.get(name)
         if held is None or "pull" not in self._rights(username, name):
             return Response.of_json({"message": "object not found"}, 404)
-        dates = self.pushed[name]
+        dates = self.registry.pushed[name]
         newest = sorted(held["tags"], key=lambda tag: dates[tag], reverse=True)
         page, size = int(request.first("page") or 1), min(int(request.first("page_size") or 10), self.page)
         shown = newest[(page - 1) * size : page * size]
         following = f"{request.base_url}{request.path}?page={page + 1}&page_size={size}"
-        results = [
-            {"name": tag, "digest": held["tags"][tag], "last_updated": dates[tag].isoformat().replace("+00:00", "Z")}
-            for tag in shown
-        ]
+        results = [{"name": tag, "digest": held["tags"][tag], "last_updated": _moment(dates[tag])} for tag in shown]
         after = following if page * size < len(newest) else None
         return Response.of_json({"count": len(newest), "next": after, "previous": None, "results": results})
 
@@ -120,3 +113,7 @@ class DockerHub:
         if username in self.namespaces.get(name.partition("/")[0], ()):
             return frozenset({"pull", "push"})
         return frozenset() if name in self.private else frozenset({"pull"})
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

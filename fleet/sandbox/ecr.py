@@ -7,7 +7,6 @@ errors in https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-d
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from fleet.sandbox.aws import Aws, Claims
 from fleet.sandbox.aws_rights import EVERYTHING, Principal
 from fleet.sandbox.http import Loopback, Request, Response
 from fleet.sandbox.registry import Registry
+from fleet.sandbox.running import Running
 from fleet.sandbox.token import basic_login
 
 _ROUTE = re.compile(r"/v2/(?P<name>.+)/(?P<what>manifests|blobs/uploads|blobs|tags)(?:/.*)?")
@@ -43,7 +43,6 @@ class Ecr:
     def __init__(self, aws: Aws, folder: Path | None = None) -> None:
         self.aws = aws
         self.registry = Registry(None, folder)
-        self.pushed: dict[tuple[str, str], float] = {}
         aws.images = self._images
 
     def handle(self, request: Request) -> Response:
@@ -56,16 +55,12 @@ class Ecr:
             return Response(401, b"Not Authorized\n", {"content-type": "text/plain", **challenge})
         route = _ROUTE.fullmatch(request.path)
         refusal = route and self._refusal(request, principal, route)
-        if refusal or not route:
-            return refusal or self.registry.handle(request)
-        answer = self.registry.handle(request)
-        if request.method == "PUT" and answer.status == 201 and route["what"] == "manifests":
-            self.pushed[route["name"], answer.headers["docker-content-digest"]] = time.time()
-        return answer
+        return refusal or self.registry.handle(request)
 
     def _images(self, name: str) -> list[dict[str, Any]]:
         held = self.registry.repositories.get(name, {"tags": {}, "manifests": {}})
         tags: dict[str, list[str]] = {}
+        pushed = self.registry.pushed.get(name, {})
         for tag, digest in held["tags"].items():
             tags.setdefault(digest, []).append(tag)
         return [
@@ -74,7 +69,7 @@ class Ecr:
                 "repositoryName": name,
                 "imageDigest": digest,
                 "imageTags": tags.get(digest, []),
-                "imagePushedAt": self.pushed.get((name, digest), 0.0),
+                "imagePushedAt": pushed.get(digest, 0.0),
             }
             for digest in held["manifests"]
         ]
@@ -108,21 +103,10 @@ class Ecr:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningEcr:
+class RunningEcr(Running):
     """A sandbox ECR that is being served."""
 
-    loopback: Loopback
     ecr: Ecr
-
-    @property
-    def url(self) -> str:
-        """What a `url:` in fleet.yaml says."""
-        return self.loopback.url
-
-    @property
-    def registry_host(self) -> str:
-        """The host in an image's name."""
-        return self.loopback.host
 
     @property
     def aws(self) -> Aws:
@@ -131,14 +115,8 @@ class RunningEcr:
 
     def close(self) -> None:
         """Stop serving, and forget the account."""
-        self.loopback.close()
+        Running.close(self)
         self.aws.close()
-
-    def __enter__(self) -> RunningEcr:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def serve_ecr(

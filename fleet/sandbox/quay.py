@@ -19,6 +19,7 @@ from typing import Any
 from fleet.sandbox.http import Loopback, Request, Response, Service
 from fleet.sandbox.quay_api import QuayApi
 from fleet.sandbox.registry import TOKEN_PATH, Registry
+from fleet.sandbox.running import Running
 from fleet.sandbox.store import replace_text
 from fleet.sandbox.token import Rights, TokenService
 
@@ -199,38 +200,17 @@ class Quay:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningQuay:
+class RunningQuay(Running):
     """A sandbox Quay that is being served; `token` is an OAuth token that may do everything in `organization`."""
 
-    loopback: Loopback
     quay: Quay
     organization: str
     token: str
 
     @property
-    def url(self) -> str:
-        """What a `url:` in fleet.yaml says."""
-        return self.loopback.url
-
-    @property
-    def registry_host(self) -> str:
-        """The host in an image's name."""
-        return self.loopback.host
-
-    @property
     def state(self) -> QuayState:
         """All that this Quay knows."""
         return self.quay.state
-
-    def close(self) -> None:
-        """Stop serving."""
-        self.loopback.close()
-
-    def __enter__(self) -> RunningQuay:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def serve_quay(

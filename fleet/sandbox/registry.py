@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ class Registry:
     """A registry as a service; without `tokens` everybody may do everything.
 
     `realm` is where its challenges send clients for a token: a path here, or the URL of another host. `repositories` is
-    what it holds: per name the `tags`, the media type of each of the `manifests`, and the `blobs`.
+    what it holds: per name the `tags`, the media type of each of the `manifests`, and the `blobs`. `pushed` has, per
+    name, when each tag and each manifest was pushed last, in seconds since 1970; it is not kept in the folder.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Registry:
         self.page = page
         self.realm = realm
         self.repositories: dict[str, dict[str, Any]] = {}
+        self.pushed: dict[str, dict[str, float]] = {}
         self._uploads: dict[str, tuple[str, bytearray]] = {}
         self._content = Content(folder)
         self._index = folder / "repositories.json" if folder else None
@@ -183,6 +186,7 @@ class Registry:
             raise _Refused(400, "MANIFEST_BLOB_UNKNOWN")
         self._content.write(digest, body)
         repository["manifests"][digest] = media_type
+        self.pushed.setdefault(call.name, {}).update(dict.fromkeys((call.key, digest), time.time()))
         if call.key != digest:
             repository["tags"][call.key] = digest
         self._save()

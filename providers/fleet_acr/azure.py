@@ -242,6 +242,11 @@ class Azure:
             group, registry = self._settings.resource_group, self._settings.registry
             if refusal.status == 401:
                 return self.login.refused(refusal)
+            if refusal.is_quota:
+                return ProviderError(
+                    f"Azure does not let fleet {doing}: a quota of the registry {registry} is reached ({refusal.code}: "
+                    f"{refusal.message.rstrip('.')}); raise it, or tidy up"
+                )
             if refusal.permission:
                 return ProviderError(
                     f"Azure does not let fleet {doing}: its login lacks the permission {refusal.permission} on the "

@@ -156,6 +156,11 @@ class Refusal:
         return found[1] if found else ""
 
     @property
+    def is_quota(self) -> bool:
+        """Whether something has come to the most that there may be of it."""
+        return re.search("quota|limit|exceed", self.code, re.IGNORECASE) is not None
+
+    @property
     def entra_code(self) -> str:
         """The code of Entra, such as AADSTS7000215, empty where there is none."""
         found = _ENTRA_CODE.search(self.message)
@@ -175,7 +180,7 @@ def _explained(error: AzureError, explain: Callable[[Refusal], Exception]) -> Ex
     if not isinstance(error, HttpResponseError):
         return ProviderError(f"Azure cannot be asked: {_first_line(error)}")
     refusal = _refusal(error)
-    if refusal.status == 409:
+    if refusal.status == 409 and not refusal.is_quota:
         return TryAgain("Azure is still busy with an earlier change of the same thing")
     return explain(refusal)
 

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,11 +56,10 @@ def _newest_tags() -> None:
     acr, hub = _acr(), HubService()
     tags = {f"v{number:04}": "sha256:" + "0" * 64 for number in range(TAGS)}
     held = {"tags": tags, "manifests": {}, "blobs": []}
-    start = datetime.now(UTC)
-    dates = {tag: start + timedelta(seconds=number) for number, tag in enumerate(tags)}
+    start = time.time()
+    dates = {tag: start + number for number, tag in enumerate(tags)}
     acr.registry.repositories["image"] = hub.registry.repositories["team/image"] = held
-    acr.pushed["image"] = {tag: date.timestamp() for tag, date in dates.items()}
-    hub.pushed["team/image"] = dates
+    acr.registry.pushed["image"] = hub.registry.pushed["team/image"] = dates
     with Loopback(acr, tls=server_context()) as azure, Loopback(hub) as loopback:
         settings = AcrSettings.model_validate(_entry(acr, azure))
         ours = AcrProvider("azure", settings, _context("s3cret"))

@@ -47,7 +47,8 @@ def _newest_tag(ecr: RunningEcr) -> None:
     digests = {f"v{number:04}": f"sha256:{number:064x}" for number in range(TAGS)}
     held = {"tags": digests, "manifests": dict.fromkeys(digests.values(), ""), "blobs": []}
     ecr.ecr.registry.repositories["image-000"] = held
-    ecr.ecr.pushed |= {("image-000", digest): float(number) for number, digest in enumerate(digests.values())}
+    dates = {digest: float(number) for number, digest in enumerate(digests.values())}
+    ecr.ecr.registry.pushed["image-000"] = dates
     settings = EcrSettings.model_validate({"type": "ecr", **_where(ecr)})
     ours = Ecr("ecr", settings, Context("ours", Path(), lambda _: Secret(""), lambda: None))
 

@@ -266,6 +266,25 @@ def test_a_wrong_setting_is_one_sentence_and_nothing_is_written(
     assert azure.state.scope_maps == {}
 
 
+@pytest.mark.parametrize("status", [400, 403, 409])
+def test_a_quota_is_named_and_not_waited_for(azure: Service, status: int) -> None:
+    document = {"error": {"code": "QuotaExceeded", "message": "The registry has 100 tokens."}}
+    full = Response.of_json(document, status)
+    azure.loopback.faults.append(Fault("status", method="PUT", path=".*/tokens/.*", response=full))
+    with pytest.raises(
+        ProviderError, match=r"a quota of the registry example is reached \(QuotaExceeded: .*100 tokens"
+    ):
+        make(azure.provider(), CLIMATE)
+    make(azure.provider(), CLIMATE)
+
+
+def test_a_busy_registry_is_asked_again(azure: Service) -> None:
+    busy = Response.of_json({"error": {"code": "RegistryStatusConflict", "message": "Not ready."}}, 409)
+    azure.loopback.faults.append(Fault("status", method="PUT", path=".*/tokens/.*", response=busy))
+    with pytest.raises(TryAgain, match="still busy with an earlier change"):
+        make(azure.provider(), CLIMATE)
+
+
 def test_a_login_that_expires_on_the_way_ends_the_run_so_that_it_can_go_on(azure: Service) -> None:
     ours = azure.provider()
     ours.read([SOURCE])

@@ -92,6 +92,7 @@ def whole_life(ecr: RunningEcr) -> None:
     user = resources[-1].address
     issued = [keyed.issue(user, None) for _ in range(3)]
     keyed.prove(user, issued[-1])
+    assert [keyed.last_used(standing) for standing in keyed.credentials(user)]
     keyed.revoke(user, issued[-1].key)
     for resource in reversed(resources):
         keyless.apply([Change(resource.address, resource.spec, None, removal="forget")], no_reveal)

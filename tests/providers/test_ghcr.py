@@ -22,6 +22,8 @@ from fleet.sandbox.http import Loopback
 from fleet.sandbox.push import Login, Pusher, PushRefused, Registries, build
 from fleet.secrets import SecretSource
 from fleet_ghcr import LABELS, Ghcr, GhcrSettings
+from tests.debian import programs
+from tests.images import Image
 from tests.little_fleet import LittleFleet
 
 IMAGE = RegistryImage("climate", "climate-image", source="Example-Org/climate-image")
@@ -135,6 +137,20 @@ def test_what_a_person_pushes_is_linked_by_its_label_and_not_otherwise(service: 
     assert service.ghcr.packages == {own: own}
     service.push(own, service.run_token(own, packages="write"), source=other)
     assert service.ghcr.packages == {own: own}
+
+
+def test_a_skopeo_with_the_token_of_a_run_pushes_here_and_nowhere_else(service: Service, tmp_path: Path) -> None:
+    own, neighbour = "example-org/climate-image", "example-org/neighbour"
+    service.push(neighbour, service.run_token(neighbour, packages="write"))
+    source, token = Image().lay_out(tmp_path / "layout"), service.run_token(own, packages="write")
+
+    def copy(name: str, password: str) -> int:
+        options = ["--preserve-digests", "--dest-tls-verify=false", f"--dest-creds=ada:{password}"]
+        return programs().skopeo("copy", *options, source, f"docker://{service.loopback.host}/{name}:2").returncode
+
+    assert copy(own, token) == 0
+    assert copy(neighbour, token) != 0
+    assert copy(own, service.run_token(own)) != 0, "a run without packages: write, such as a pull request's"
 
 
 def test_tags_are_dated_by_their_images(service: Service) -> None:

@@ -14,6 +14,7 @@ from fleet.sandbox.http import Loopback, Request, Response
 from fleet.sandbox.registry import TOKEN_PATH, Registry
 from fleet.sandbox.token import Rights, TokenService
 from fleet_oci import Oci, OciSettings
+from tests.debian import programs
 from tests.images import Image, push
 
 IMAGE = RegistryImage("climate", "climate-image")
@@ -84,6 +85,20 @@ def test_the_own_login_is_proved_before_it_leaves(guarded: Loopback) -> None:
         ours.reveal(*other.secrets.values())
     with pytest.raises(LoginRefused, match="refuses the login ada"):
         provider(guarded.url, "wrong", push=LOGIN).reveal(*login.secrets.values())
+
+
+def test_a_skopeo_with_the_proved_login_pushes_here_and_nowhere_else(guarded: Loopback, tmp_path: Path) -> None:
+    ours, source = provider(guarded.url, push=LOGIN), Image().lay_out(tmp_path / "layout")
+    login = ours.home(IMAGE).login
+    assert login is not None
+    password = ours.reveal(*login.secrets.values()).expose()
+
+    def copy(name: str) -> int:
+        options = ["--preserve-digests", "--dest-tls-verify=false", f"--dest-creds={login.username}:{password}"]
+        return programs().skopeo("copy", *options, source, f"docker://{guarded.host}/team/{name}:2").returncode
+
+    assert copy("climate-image") == 0
+    assert copy("open") != 0
 
 
 def test_tags_are_resolved_with_the_login_or_without(guarded: Loopback) -> None:

@@ -100,7 +100,7 @@ def test_robots_are_listed_with_permissions_and_tokens_on_demand(quay: RunningQu
     assert api("PUT", "/repository/example/climate/permissions/user/example+climate", {"role": "write"})[0] == 200
     _, bare = api("GET", "/organization/example/robots?token=false")
     _, full = api("GET", "/organization/example/robots?permissions=true")
-    assert set(bare["robots"][0]) == {"name", "created", "description"}
+    assert set(bare["robots"][0]) == {"name", "created", "description", "last_accessed"}
     assert full["robots"][0]["repositories"] == ["climate"]
     assert len(full["robots"][0]["token"]) == 64
     _, roles = api("GET", "/repository/example/climate/permissions/user/")
