@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from fleet.config import Loaded
 from fleet.errors import FleetError, InputError
 from fleet.images import read_homes
+from fleet.issuing import issuer_of, standing
 from fleet.model import Address, Spec
 from fleet.plan import Plan, Told
 from fleet.provider import Credential
 from fleet.retirement import standing_address
-from fleet.rotation import Holding, Limit, Rotations, holdings, issuer_of, revocation, rotations, standing
+from fleet.rotation import Holding, Limit, Rotations, holdings, revocation, rotations
 from fleet.selection import Selection
 from fleet.services import Workshop
 from fleet.world import is_at, read_all
@@ -42,7 +43,7 @@ class Asked:
         """A plan that revokes all that was issued, at once, whoever is using it; raises as `plan_rotation` does."""
         held = self._holdings()
         issued = {one.source: one for one in held if issuer_of(one.source, self.workshop)}
-        there = standing(issued, self.workshop)
+        there = standing(issued, self.workshop, self.workshop.pace)
         changes = [change for source in issued if (change := revocation(source, there[source]))]
         reasons = {standing_address(source): _consequence(one, there[source]) for source, one in issued.items()}
         own = [one for one in held if one.source not in issued]

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from fleet.config import BuiltImage, Loaded
 from fleet.images import Homes
+from fleet.issuing import issuer_of, standing
 from fleet.model import Address, Resource, SecretRef
 from fleet.provider import Credential
-from fleet.rotation import holdings, issuer_of, standing
+from fleet.rotation import holdings
 from fleet.selection import Selection
 from fleet.services import Workshop
 from fleet.state import State
@@ -107,7 +108,7 @@ def find_logins(found: Sequence[Pushing], workshop: Workshop, state: State | Non
     for when each was last used.
     """
     issued = [one.source for one in found if one.source is not None and issuer_of(one.source, workshop)]
-    there = standing(issued, workshop)
+    there = standing(issued, workshop, workshop.pace)
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fleet-logins")
     with pool:
         return list(pool.map(lambda one: _login(one, there, workshop, state), found))

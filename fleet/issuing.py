@@ -9,13 +9,14 @@ for that, and the journal knows which identities wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fleet.errors import TryAgain, Unsure
 from fleet.model import Address, SecretRef
 from fleet.pace import Pace
-from fleet.provider import Issued, Issuer, Secret
+from fleet.provider import Credential, Issued, Issuer, Secret
 from fleet.world import Providers
 
 
@@ -35,14 +36,15 @@ class Issuing:
 
     def reveal(self, ref: SecretRef) -> Secret:
         """A secret at the moment of use; one that is shown once is issued now, and proved before it leaves."""
-        provider, source = self.providers[ref.source.provider], ref.source
-        if not isinstance(provider, Issuer) or source.kind not in provider.issuing:
-            return provider.reveal(ref)
+        source = ref.source
+        issuer = issuer_of(source, self.providers)
+        if issuer is None:
+            return self.providers[source.provider].reveal(ref)
         if source not in self._issued:
-            self._issued[source] = provider.issue(source, self.stored.get(source))
+            self._issued[source] = issuer.issue(source, self.stored.get(source))
         issued = self._issued[source]
         if source not in self._proved:
-            provider.prove(source, issued)
+            issuer.prove(source, issued)
             self._proved.add(source)
         return issued.values[ref.field]
 
@@ -52,8 +54,7 @@ class Issuing:
         for source in self._issued:
             if source in self.retiring:
                 continue
-            limits = self.providers[source.provider].limits
-            pace.repeat(limits, lambda source=source: self._revoke_others(source))  # type: ignore[misc]
+            revoke(source, self._issued[source].key, self.providers, pace)
         return {source: issued.key for source, issued in self._issued.items()}
 
     @property
@@ -65,15 +66,35 @@ class Issuing:
             if source in self.retired_later and self.stored.get(source) not in (None, "", issued.key)
         )
 
-    def _revoke_others(self, source: Address) -> None:
-        issuer = self.providers[source.provider]
-        assert isinstance(issuer, Issuer)
-        revoke_others(issuer, source, self._issued[source].key)
+
+def issuer_of(source: Address, providers: Providers) -> Issuer | None:
+    """What issues the credentials of an identity; None for an own login."""
+    provider = providers[source.provider]
+    return provider if isinstance(provider, Issuer) and source.kind in provider.issuing else None
 
 
-def revoke_others(issuer: Issuer, source: Address, keep: str | None) -> None:
-    """Revoke all credentials of an identity but one, or all; an answer that was lost is a passing trouble."""
-    try:
-        issuer.revoke(source, keep)
-    except Unsure as error:  # revoking once more does no harm
-        raise TryAgain(str(error)) from error
+def standing(sources: Iterable[Address], providers: Providers, pace: Pace) -> Mapping[Address, Sequence[Credential]]:
+    """The credentials of identities, oldest first, as their services tell of them."""
+    of_provider: dict[str, dict[Address, None]] = {}
+    for source in sources:
+        of_provider.setdefault(source.provider, {})[source] = None
+    found: dict[Address, Sequence[Credential]] = {}
+    for asked in of_provider.values():
+        issuer = issuer_of(next(iter(asked)), providers)
+        assert issuer is not None
+        found |= pace.repeat(issuer.limits, partial(issuer.standing, list(asked)))
+    return found
+
+
+def revoke(source: Address, keep: str | None, providers: Providers, pace: Pace) -> None:
+    """Revoke all credentials of an identity but one, or all of them, asked again while the trouble is a passing one."""
+    issuer = issuer_of(source, providers)
+    assert issuer is not None
+
+    def once() -> None:
+        try:
+            issuer.revoke(source, keep)
+        except Unsure as error:  # revoking once more does no harm
+            raise TryAgain(str(error)) from error
+
+    pace.repeat(issuer.limits, once)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from fleet.credentials import AT_ONCE, ISSUED, OWN, Login, Pushing
 from fleet.errors import FleetError, Locked, OutOfBudget
+from fleet.issuing import issuer_of
 from fleet.model import Address, Spec
 from fleet.provider import OwnLogin
-from fleet.rotation import issuer_of
 from fleet.services import Workshop
 from fleet.world import is_at, read_all
 

@@ -14,11 +14,12 @@ from typing import ClassVar
 
 from fleet.builds import FIRST_LOOK, LAST_LOOK, PATIENCE, WORKFLOW
 from fleet.errors import OutOfBudget
-from fleet.issuing import revoke_others
+from fleet.issuing import revoke, standing
 from fleet.model import Address, Change, Spec
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Issuer, Limits, Provider, Reveal
+from fleet.provider import CodeHost, Limits, Provider, Reveal
 from fleet.state import RETIREMENTS, REVOCATIONS
+from fleet.world import Providers
 
 PROVIDER, KIND, _ = RETIREMENTS.split(":")
 STANDING = REVOCATIONS.split(":")[1]
@@ -64,11 +65,11 @@ def source_of(change: Change) -> Address | None:
 
 @dataclass(frozen=True, slots=True)
 class IssuedCredentials(Provider):
-    """Revokes credentials; `hosts` finds a code host, and `issuers` an issuer, by name, `stored` the credential of an
+    """Revokes credentials; `hosts` finds a code host by name, `providers` any provider, `stored` the credential of an
     identity that was stored last."""
 
     hosts: Callable[[str], CodeHost]
-    issuers: Callable[[str], Provider]
+    providers: Providers
     stored: Callable[[Address], str | None]
     pace: Pace
     name: str = PROVIDER
@@ -82,15 +83,13 @@ class IssuedCredentials(Provider):
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """The credentials that stand; of retirements nothing: one that is planned has not happened."""
-        found: dict[Address, Spec] = {}
-        for address in addresses:
-            if address.kind == STANDING:
-                source = Address.parse(address.name)
-                issuer = self._issuer(source)
-                there = self.pace.repeat(issuer.limits, partial(issuer.credentials, source))
-                if there:
-                    found[address] = Standing(keys=tuple(one.key for one in there))
-        return found
+        sources = [Address.parse(address.name) for address in addresses if address.kind == STANDING]
+        there = standing(sources, self.providers, self.pace)
+        return {
+            standing_address(source): Standing(keys=tuple(one.key for one in found))
+            for source, found in there.items()
+            if found
+        }
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Revoke what is to be; raises OutOfBudget where builds that are waited for take too long."""
@@ -99,7 +98,7 @@ class IssuedCredentials(Provider):
             if isinstance(change.after, Retired):
                 self._retire(source, change.after)
             else:
-                self._revoke(source, None)
+                revoke(source, None, self.providers, self.pace)
 
     def _retire(self, source: Address, wanted: Retired) -> None:
         keep = self.stored(source)
@@ -107,16 +106,7 @@ class IssuedCredentials(Provider):
             return  # nothing is known to be stored, so nothing is known to be older
         self._wait_for_builds(self.hosts(wanted.host), wanted.repository)
         if not wanted.leaves:
-            self._revoke(source, keep)
-
-    def _revoke(self, source: Address, keep: str | None) -> None:
-        issuer = self._issuer(source)
-        self.pace.repeat(issuer.limits, partial(revoke_others, issuer, source, keep))
-
-    def _issuer(self, source: Address) -> Issuer:
-        issuer = self.issuers(source.provider)
-        assert isinstance(issuer, Issuer)
-        return issuer
+            revoke(source, keep, self.providers, self.pace)
 
     def _wait_for_builds(self, host: CodeHost, repository: str) -> None:
         """Those that run now: what begins from here on is given the newer credential."""

@@ -7,15 +7,15 @@ that has leaked is revoked at once, with all others of its identity, and the nex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from fleet.config import BuiltImage, Loaded
 from fleet.images import Homes
+from fleet.issuing import issuer_of, standing
 from fleet.model import Address, Change, Resource, Rotation
-from fleet.provider import Credential, Issuer
+from fleet.provider import Credential
 from fleet.retirement import Retired, Standing, retirement_address, standing_address
 from fleet.services import Workshop
 from fleet.terminal import count
@@ -63,25 +63,6 @@ def holdings(loaded: Loaded, homes: Homes) -> Iterator[Holding]:
                 yield Holding(key, image.repository or "", resource, source)
 
 
-def issuer_of(source: Address, workshop: Workshop) -> Issuer | None:
-    """What issues the credentials of an identity; None for an own login."""
-    provider = workshop[source.provider]
-    return provider if isinstance(provider, Issuer) and source.kind in provider.issuing else None
-
-
-def standing(sources: Iterable[Address], workshop: Workshop) -> Mapping[Address, Sequence[Credential]]:
-    """The credentials of identities, oldest first, as their services tell of them."""
-    of_provider: dict[str, dict[Address, None]] = {}
-    for source in sources:
-        of_provider.setdefault(source.provider, {})[source] = None
-    found: dict[Address, Sequence[Credential]] = {}
-    for asked in of_provider.values():
-        issuer = issuer_of(next(iter(asked)), workshop)
-        assert issuer is not None
-        found |= workshop.pace.repeat(issuer.limits, partial(issuer.standing, list(asked)))
-    return found
-
-
 def by_rule(loaded: Loaded) -> LimitOf:
     """What `rotate:` says of each registry."""
 
@@ -107,7 +88,7 @@ def rotations(
     }
     revoking = {one.source for one in ours if standing_address(one.source) in workshop.begun}
     remade = {change.address for change in changes if change.before is None}
-    there = standing({**limits, **dict.fromkeys(revoking)}, workshop)
+    there = standing({**limits, **dict.fromkeys(revoking)}, workshop, workshop.pace)
     made: list[Change] = []
     retired: list[Change] = []
     reasons: dict[Address, str] = {}

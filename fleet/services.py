@@ -176,7 +176,7 @@ class Workshop:
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
         if name == CREDENTIALS:
-            return IssuedCredentials(self.code_host, self.__getitem__, self.stored.get, self.pace)
+            return IssuedCredentials(self.code_host, self, self.stored.get, self.pace)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT), pace)
         if name.startswith(ANONYMOUS):

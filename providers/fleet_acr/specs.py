@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
@@ -104,6 +104,8 @@ class PushToken(Owned):
 
     `scope_map` is the scope map that the token has; `status` is `absent` where that stands without a token.
     """
+
+    is_credential: ClassVar[bool] = True
 
     scope_map: str
     actions: tuple[str, ...]

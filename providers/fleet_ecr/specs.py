@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -72,6 +72,8 @@ class Repository(Owned):
 class User(Owned):
     """An IAM user, and all that it may do: `pushes_to` is one repository's name, else the policies themselves."""
 
+    is_credential: ClassVar[bool] = True
+
     pushes_to: str
     attached: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -80,6 +82,8 @@ class User(Owned):
 class Role(Owned):
     """An IAM role, all that it may do, and `trusts`: the subject that may assume it, else the policy itself."""
 
+    is_credential: ClassVar[bool] = True
+
     pushes_to: str
     trusts: str
     attached: tuple[str, ...] = ()
@@ -87,6 +91,8 @@ class Role(Owned):
 
 class IdentityProvider(Spec):
     """The account's trust in GitHub Actions: one for all fleets and for others too, so it has no owner and stays."""
+
+    is_credential: ClassVar[bool] = True
 
     audience: str = AUDIENCE
 

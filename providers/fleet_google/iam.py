@@ -132,7 +132,10 @@ class Iam:
             page = self._api.send(doing, "GET", f"{self._project}/serviceAccounts/{email}/keys?keyTypes=USER_MANAGED")
         except Missing:
             return []
-        found = [Credential(_key_id(key), _moment(doing, key)) for key in entries(doing, page, "keys")]
+        found = [
+            Credential(_key_id(key), _moment(doing, key), is_enabled=not key.get("disabled"))
+            for key in entries(doing, page, "keys")
+        ]
         return sorted(found, key=lambda credential: credential.created)
 
     def make_key(self, email: str) -> tuple[str, Secret]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import ClassVar
 
 from fleet.provider import Objection, Owned, Spec
 
@@ -73,11 +74,15 @@ class Grant(Owned):
     It has no room for a marker and belongs to the fleet of its repository. What others may do there is not compared.
     """
 
+    is_credential: ClassVar[bool] = True
+
     roles: tuple[str, ...] = (WRITER,)
 
 
 class Pool(Spec):
     """A workload identity pool: shared by all of a project's fleets, made where it is missing, never changed."""
+
+    is_credential: ClassVar[bool] = True
 
     disabled: bool = False
 
@@ -90,6 +95,8 @@ class Pool(Spec):
 
 class PoolProvider(Spec):
     """A pool's provider for GitHub, shared as its pool is: made where it is missing, never changed."""
+
+    is_credential: ClassVar[bool] = True
 
     issuer: str = ISSUER
     attribute: str = MAPPING[f"attribute.{ATTRIBUTE}"]
@@ -109,6 +116,8 @@ class PoolProvider(Spec):
 
 class Account(Owned):
     """A service account that one image's builds push as, and what it may do in that image's repository."""
+
+    is_credential: ClassVar[bool] = True
 
     roles: tuple[str, ...] = (WRITER,)
     disabled: bool = False

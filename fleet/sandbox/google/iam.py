@@ -253,8 +253,7 @@ def key_login(state: State, username: str, password: str) -> str | None:
         shown = serialization.load_pem_private_key(info["private_key"].encode(), None)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    account = state.accounts.get(info["client_email"])
-    if name not in state.keys or account is None or account.disabled:
+    if not state.lets_in(info["client_email"], name):
         return None
     return str(info["client_email"]) if _public(shown) == _public(state.private_keys[name]) else None
 

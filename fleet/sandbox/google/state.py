@@ -125,6 +125,11 @@ class State:
         """The keys of a service account."""
         return (key for name, key in self.keys.items() if f"/serviceAccounts/{email}/keys/" in name)
 
+    def lets_in(self, email: str, key: str) -> bool:
+        """Whether a key, by its full name, is one of an account and neither is disabled."""
+        account, held = self.accounts.get(email), self.keys.get(key)
+        return account is not None and held is not None and not account.disabled and not held.disabled
+
 
 def account_principal(email: str) -> Principal:
     """A service account, as policies know it."""

@@ -97,7 +97,7 @@ class TokenExchange:
         email = str(jwt.decode(assertion, options={"verify_signature": False}).get("iss"))
         key_id = jwt.get_unverified_header(assertion).get("kid")
         name = f"projects/{self.state.project}/serviceAccounts/{email}/keys/{key_id}"
-        if name not in self.state.keys or self.state.accounts[email].disabled:
+        if not self.state.lets_in(email, name):
             raise _Invalid("Invalid JWT Signature.")
         jwt.decode(
             assertion,

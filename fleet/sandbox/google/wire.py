@@ -53,7 +53,7 @@ def self_signed(state: State, token: str) -> Principal | None:
     try:
         email = str(jwt.decode(token, options={"verify_signature": False}).get("sub"))
         name = f"projects/{state.project}/serviceAccounts/{email}/keys/{jwt.get_unverified_header(token).get('kid')}"
-        if name not in state.keys or state.accounts[email].disabled:
+        if not state.lets_in(email, name):
             return None
         public = state.private_keys[name].public_key()
         jwt.decode(token, public, algorithms=["RS256"], issuer=email, options={"verify_aud": False})
