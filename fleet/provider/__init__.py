@@ -50,7 +50,16 @@ from fleet.model import (
 )
 from fleet.proposal import Logged, Proposal, Proposed, Text, proposal_branch
 from fleet.provider.base import URL, Context, HubTarget, Limits, Provider, Receipts, Reveal, Settings, Url
-from fleet.provider.code_hosts import Build, CodeHost, CommitRequest, Files, Remark, SourceRepository, Verdict
+from fleet.provider.code_hosts import (
+    Build,
+    CodeHost,
+    CommitRequest,
+    Files,
+    Organization,
+    Remark,
+    SourceRepository,
+    Verdict,
+)
 from fleet.provider.registries import (
     Credential,
     Home,
@@ -107,6 +116,7 @@ __all__ = [
     "Objection",
     "OciClient",
     "OciRegistry",
+    "Organization",
     "OutOfBudget",
     "OwnLogin",
     "Owned",

@@ -37,12 +37,10 @@ def test_following_upstream_images_in_a_local_checkout_is_built(tmp_path: Path) 
     ("text", "words"),
     [
         (
-            FOLLOWING.replace(
-                "images: {",
-                "images: {own: {repository: a/b, registry: g, secrets: {organization: a, shared: true}}, ",
-            )
-            + "registries: {g: {type: ghcr, owner: a}}\ncode_hosts: {g2: {type: github, auth: {token: {env: T}}}}\n",
-            "an organisation's secret is not built yet",
+            FOLLOWING
+            + "code_hosts: {g: {type: github, auth: {token: {env: T}}}}\n"
+            + "removed: [{address: 'g:repository:a/b', then: archive}]\n",
+            "to archive what has left the file is not built yet",
         ),
     ],
 )
