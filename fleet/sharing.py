@@ -6,14 +6,13 @@ beside each other in one organisation.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleet.config import BuiltImage, Loaded
 from fleet.diagnostics import Diagnostic
 from fleet.model import SecretRef
-from fleet.provider import Home, Login, Organization, OwnLogin
+from fleet.provider import Home, Organization, OwnLogin
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,48 +43,52 @@ class _Sharer:
 def share(loaded: Loaded, homes: Mapping[str, Home]) -> Sharing:
     """What organisations keep for the images that live in these homes."""
     sharers = list(_sharers(loaded, homes))
-    organizations = {one.key: _kept_for(one, sharers) for one in sharers}
+    renamed: dict[str, Home] = {}
+    organizations: dict[str, Organization] = {}
+    for alike in _alike(sharers):
+        organization, warnings = _kept_for(alike), _warnings(alike)
+        organizations |= {one.key: organization for one in alike}
+        renamed |= {one.key: replace(one.home, notes=(*one.home.notes, *warnings)) for one in alike}
     wrong = [*_unshareable(loaded, sharers), *_disagreements(loaded, sharers)]
-    return Sharing({**homes, **{one.key: one.home for one in sharers}}, organizations, tuple(wrong))
+    return Sharing({key: renamed.get(key, home) for key, home in homes.items()}, organizations, tuple(wrong))
 
 
 def _sharers(loaded: Loaded, homes: Mapping[str, Home]) -> Iterator[_Sharer]:
     for key, home in homes.items():
         image = loaded.fleet.images[key]
         if isinstance(image, BuiltImage) and image.secrets is not None and image.secrets.organization is not None:
-            renamed = replace(home, login=_named_after(image.registry, home.login) if home.login else None)
-            yield _Sharer(key, image, image.secrets.organization, renamed)
+            suffix = image.registry.upper().replace("-", "_")  # no two registries' names become one
+            login = home.login.suffixed(suffix) if home.login else None
+            yield _Sharer(key, image, image.secrets.organization, replace(home, login=login))
 
 
-def _named_after(registry: str, login: Login) -> Login:
-    """A login whose secrets are named after the registry too: DOCKER_PASSWORD_QUAY."""
-    suffix = registry.upper().replace("-", "_")  # no two registries' names become one
-    names = {name: f"{name}_{suffix}" for name in login.secrets}
+def _alike(sharers: Sequence[_Sharer]) -> list[list[_Sharer]]:
+    """The images that push with the same secret of the same organisation, together."""
+    groups: dict[tuple[str, ...], list[_Sharer]] = {}
+    for one in sharers:
+        groups.setdefault((one.organization.lower(), *one.secrets), []).append(one)
+    return list(groups.values())
 
-    def renamed(value: str) -> str:
-        return re.sub(r"\bsecrets\.(\w+)", lambda found: f"secrets.{names.get(found[1], found[1])}", value)
 
-    steps = tuple(
-        replace(step, inputs={name: renamed(value) for name, value in step.inputs.items()}) for step in login.steps
+def _kept_for(alike: Sequence[_Sharer]) -> Organization:
+    """What an organisation keeps, the same for all that share it, and under one name however each spells it."""
+    first = alike[0]
+    logins = {name: {str(one.image.repository): one.secrets[name] for one in alike} for name in first.secrets}
+    needs = dict.fromkeys(resource.address for one in alike for resource in one.home.resources)
+    return Organization(first.organization.lower(), logins, tuple(needs))
+
+
+def _warnings(alike: Sequence[_Sharer]) -> tuple[str, ...]:
+    first = alike[0]
+    if not first.secrets or len(alike) == 1:
+        return ()
+    return (
+        f"{len(alike)} images share the login of {first.image.registry}, kept by {first.organization.lower()}: the "
+        "build of each can push to all that it may push to.",
     )
-    secrets = {names[name]: ref for name, ref in login.secrets.items()}
-    return replace(
-        login, username=renamed(login.username), password=renamed(login.password), secrets=secrets, steps=steps
-    )
 
 
-def _kept_for(one: _Sharer, sharers: list[_Sharer]) -> Organization:
-    others = [other for other in sharers if other.organization.casefold() == one.organization.casefold()]
-    logins = {
-        name: {str(other.image.repository): other.secrets[name] for other in others if name in other.secrets}
-        for name in one.secrets
-    }
-    alike = [other for other in others if not logins.keys().isdisjoint(other.secrets)]
-    needs = dict.fromkeys(resource.address for other in alike for resource in other.home.resources)
-    return Organization(one.organization.lower(), logins, tuple(needs))  # however each image spells it
-
-
-def _unshareable(loaded: Loaded, sharers: list[_Sharer]) -> Iterator[Diagnostic]:
+def _unshareable(loaded: Loaded, sharers: Sequence[_Sharer]) -> Iterator[Diagnostic]:
     """Logins that no organisation may hold, and images that would keep nothing there."""
     for one in sharers:
         keys, where = ("images", one.key, "secrets", "organization"), f"the image {one.key}"
@@ -113,7 +116,7 @@ class _Claim:
     keys: tuple[str, ...]
 
 
-def _disagreements(loaded: Loaded, sharers: list[_Sharer]) -> Iterator[Diagnostic]:
+def _disagreements(loaded: Loaded, sharers: Sequence[_Sharer]) -> Iterator[Diagnostic]:
     """Images that would have one secret or variable of an organisation be two things."""
     first: dict[tuple[str, ...], _Claim] = {}
     for one in sharers:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +79,9 @@ class Sharers:
     def pushed(self) -> list[str]:
         """The images whose newest commit lies in the registry."""
         self.github.actions.wait(20)
-        heads = {name: str(self.github.state.repository(f"example-org/{name}").head)[:12] for name in ("one", "two")}
-        held = self.registry.registry.repositories
-        return [name for name, tag in heads.items() if tag in held.get(f"team/{name}", {"tags": {}})["tags"]]
+        held, made = self.registry.registry.repositories, self.github.state.repositories.values()
+        heads = {one.name: str(one.head)[:12] for one in made if one.name in self.document["images"]}
+        return [name for name, tag in sorted(heads.items()) if tag in held.get(f"team/{name}", {"tags": {}})["tags"]]
 
     def store(self, visibility: Any = "all", name: str = SECRET) -> OrganizationSecret:
         """Somebody stores a secret in the organisation."""
@@ -110,6 +113,8 @@ def test_builds_push_with_the_secret_that_their_organisation_gives_them(
     sharers: Sharers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sharers.run("plan", "-detailed-exitcode") == ExitCode.CHANGES
+    said = capsys.readouterr().out
+    assert said.count("2 images share the login of registry, kept by example-org: the build of each can push to") == 1
     sharers.apply()
     held = sharers.secrets[SECRET]
     assert (held.value, held.visibility, sharers.selected()) == (PASSWORD, "selected", ["one", "two"])
@@ -139,14 +144,7 @@ def test_places_that_others_gave_stay_when_the_secret_is_stored_again(sharers: S
         other = sharers.github.state.create_repository(f"example-org/other-{number}")
         sharers.secrets[SECRET].selected.add(other.id)
     held = sharers.secrets[SECRET]
-    sharers.secrets[SECRET] = OrganizationSecret(
-        SECRET,
-        "by hand",
-        held.created_at,
-        sharers.github.state.clock.now().replace(year=2031),
-        "selected",
-        held.selected,
-    )
+    held.value, held.updated_at = "by hand", held.updated_at + timedelta(seconds=1)
     sharers.apply()
     assert sharers.secrets[SECRET].value == PASSWORD
     assert len(sharers.selected()) == 122
@@ -159,6 +157,10 @@ def test_a_secret_of_ours_that_was_opened_to_all_is_closed_again(sharers: Sharer
     sharers.apply()
     assert (sharers.secrets[SECRET].visibility, sharers.selected()) == ("selected", ["one", "two"])
     assert sharers.selected(sharers.variables["CHANNEL"]) == ["one", "two"]
+    sharers.secrets[SECRET].visibility = "all"
+    sharers.document["images"] = {}
+    sharers.apply()
+    assert sharers.secrets == {}
 
 
 @pytest.mark.parametrize("visibility", ["all", "selected"])
@@ -210,11 +212,51 @@ def test_a_login_that_may_push_nowhere_is_not_stored(sharers: Sharers, capsys: p
     assert "team/one" in "".join(capsys.readouterr())
 
 
+def test_a_login_that_no_longer_pushes_for_all_who_have_it_is_not_stored_again(sharers: Sharers) -> None:
+    sharers.apply()
+    held = sharers.secrets[SECRET]
+    held.value, held.updated_at = "by hand", held.updated_at + timedelta(seconds=1)
+    sharers.registry.closed = frozenset({"team/two"})
+    assert sharers.run("apply", "-auto-approve") == ExitCode.ERROR
+    assert held.value == "by hand"
+
+
 def test_one_image_that_the_login_may_not_push_is_not_given_the_secret(sharers: Sharers) -> None:
     sharers.registry.closed = frozenset({"team/one"})
     assert sharers.run("apply", "-auto-approve") == ExitCode.PARTIAL
     assert sharers.selected() == ["two"]
     assert sharers.pushed() == ["two"]
+
+
+def test_one_image_alone_may_be_targeted(sharers: Sharers) -> None:
+    sharers.registry.closed = frozenset({"team/one"})
+    assert sharers.run("apply", "-auto-approve", "-target=image:two") == ExitCode.OK
+    assert (sharers.selected(), sharers.pushed()) == (["two"], ["two"])
+
+
+def test_a_place_that_somebody_took_away_is_given_back(sharers: Sharers) -> None:
+    sharers.apply()
+    sharers.secrets[SECRET].selected.clear()
+    del sharers.variables["CHANNEL"]
+    sharers.apply()
+    assert (sharers.selected(), sharers.selected(sharers.variables["CHANNEL"])) == (["one", "two"], ["one", "two"])
+
+
+def test_without_its_state_a_fleet_plans_nothing_else(sharers: Sharers) -> None:
+    sharers.apply()
+    shutil.rmtree(sharers.folder / ".fleet")
+    assert sharers.run("plan", "-detailed-exitcode") == ExitCode.OK
+
+
+def test_where_a_shared_login_lies_is_told(sharers: Sharers, capsys: pytest.CaptureFixture[str]) -> None:
+    sharers.apply()
+    capsys.readouterr()
+    assert sharers.run("credentials", "list", "-json") == ExitCode.OK
+    logins = json.loads(capsys.readouterr().out)["credentials"]
+    places = {one["image"]: (one["kind"], one["stored_in"], one["trouble"]) for one in logins}
+    assert places == dict.fromkeys(
+        ("one", "two"), ("own login", [f"github:organization-secret:example-org/{SECRET}"], None)
+    )
 
 
 def test_a_plan_without_changes_asks_once_for_each_secret_and_variable_whoever_shares_it(sharers: Sharers) -> None:

@@ -96,8 +96,9 @@ class Listing:
         for page in count(1):
             one = f"{whole(path)}&page={page}"
             listed = self.of([one], pick)[one]
+            is_last = len(listed) < _MOST or listed.keys() <= found.keys()
             found |= listed
-            if len(listed) < _MOST:
+            if is_last:
                 break
         return found
 

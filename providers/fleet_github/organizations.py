@@ -7,6 +7,7 @@ https://docs.github.com/en/rest/actions/secrets, https://docs.github.com/en/rest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -37,16 +38,27 @@ TRIES = 5
 _A_PAGE = 100
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is shown of a secret or variable, the repositories that it is given to where these are selected, and the
+    repository in question, if there is one."""
+
+    shown: Mapping[str, str]
+    selected: Mapping[str, str] | None
+    repository: Document | None
+
+
 def read_organizations(
     context: Context, listing: Listing, addresses: Sequence[Address], found: Mapping[str, Document]
 ) -> dict[Address, Spec]:
     """What stands at these addresses; `found` has the repositories that are there."""
     paths = {address: path_of(address) for address in addresses}
-    secrets = listing.of(_each(path for path in paths.values() if "/secrets/" in path), listing_of.organization_secret)
-    variables = listing.of(
-        _each(path for path in paths.values() if "/variables/" in path), listing_of.organization_variable
-    )
-    shown = {**secrets, **variables}
+    secrets = _each(path for address, path in paths.items() if _is_secret(address))
+    variables = _each(path for address, path in paths.items() if not _is_secret(address))
+    shown = {
+        **listing.of(secrets, listing_of.organization_secret),
+        **listing.of(variables, listing_of.organization_variable),
+    }
     asked = _each(path for address, path in paths.items() if address.kind in SELECTED)
     selected = {
         path: listing.pages(f"{path}/repositories", listing_of.repositories)
@@ -55,28 +67,33 @@ def read_organizations(
     }
     world: dict[Address, Spec] = {}
     for address, path in paths.items():
-        spec: Spec | None = None
-        if not shown[path]:
-            continue
-        if address.kind == ORGANIZATION_SECRET:
-            spec = _secret(context, address, shown[path])
-        elif context.begun(address) and context.wanted(address) is not None:
-            continue  # a killed run may have written it: it is written again, so that it is known to be ours
-        elif address.kind == ORGANIZATION_VARIABLE:
-            spec = OrganizationVariable.model_validate({**shown[path], "owner": _owner(context, address)})
-        else:
-            repository = found.get(Place.of(address).repository)
-            spec = _selected(context, address, shown[path]["visibility"], selected.get(path), repository)
+        standing = _Standing(shown[path], selected.get(path), found.get(Place.of(address).repository))
+        spec = _spec(context, address, standing) if shown[path] else None
         if spec is not None:
             world[address] = spec
     return world
 
 
+def _spec(context: Context, address: Address, standing: _Standing) -> Spec | None:
+    """What stands at one address; None also for what a killed run of ours may have written: it is written again, so
+    that it is known to be ours."""
+    if address.kind == ORGANIZATION_SECRET:
+        return _secret(context, address, standing.shown)
+    if context.begun(address) and context.wanted(address) is not None:
+        return None
+    if address.kind == ORGANIZATION_VARIABLE:
+        return OrganizationVariable.model_validate({**standing.shown, "owner": _owner(context, address)})
+    return _selected(context, address, standing)
+
+
 def path_of(address: Address) -> str:
     """The path of the API at which a secret or variable of an organisation lies."""
     place = Place.of(address)
-    what = "secrets" if address.kind in (ORGANIZATION_SECRET, SELECTED_SECRET) else "variables"
-    return f"{place.vault}/{what}/{place.name}"
+    return f"{place.vault}/{'secrets' if _is_secret(address) else 'variables'}/{place.name}"
+
+
+def _is_secret(address: Address) -> bool:
+    return address.kind in (ORGANIZATION_SECRET, SELECTED_SECRET)
 
 
 def _each(paths: Iterable[str]) -> list[str]:
@@ -92,21 +109,19 @@ def _secret(context: Context, address: Address, shown: Mapping[str, str]) -> Org
     secret = standing_secret(context, address, {Place.of(address).name: shown["updated_at"]})
     if secret is None:
         return None
-    if secret.source is not None and shown["visibility"] != SELECTED_ONLY:
-        return OrganizationSecret(changed=True)
-    return OrganizationSecret.model_validate(secret.model_dump())
+    opened = secret.source is not None and shown["visibility"] != SELECTED_ONLY
+    return OrganizationSecret.model_validate({**secret.model_dump(), **({"changed": True} if opened else {})})
 
 
-def _selected(
-    context: Context, address: Address, visibility: str, selected: Mapping[str, str] | None, repository: Document | None
-) -> Selected | None:
+def _selected(context: Context, address: Address, standing: _Standing) -> Selected | None:
     """A repository's place; None where it has none, or where what stands there will be given to others."""
-    if selected is not None:
-        is_among = repository is not None and Place.of(address).repository.lower() in selected
+    if standing.selected is not None:
+        is_among = standing.repository is not None and Place.of(address).repository.lower() in standing.selected
         return Selected(owner=_owner(context, address)) if is_among else None
     if not _is_kept(context, address):
         return None
-    return Selected(out_of_reach=visibility == "private" and _is_public(context, address, repository))
+    is_private = standing.shown["visibility"] == "private"
+    return Selected(out_of_reach=is_private and _is_public(context, address, standing.repository))
 
 
 def _is_public(context: Context, address: Address, repository: Document | None) -> bool:
@@ -120,7 +135,7 @@ def _is_public(context: Context, address: Address, repository: Document | None) 
 def _is_kept(context: Context, address: Address) -> bool:
     """Whether a secret that is not given to selected repositories stays so, because it is not ours."""
     place = Place.of(address)
-    if address.kind != SELECTED_SECRET:
+    if not _is_secret(address):
         return False
     secret = Address(address.provider, ORGANIZATION_SECRET, f"{place.organization.lower()}/{place.name}")
     wanted = context.wanted(secret)
@@ -147,9 +162,10 @@ def _numbers(client: Client, path: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for page in count(1):
         document = client.object(f"{path}/repositories?per_page={_A_PAGE}&page={page}")
-        entries = document.get("repositories") or []
-        found |= {str(entry["full_name"]).lower(): int(entry["id"]) for entry in entries}
-        if len(entries) < _A_PAGE:
+        entries = {str(entry["full_name"]).lower(): int(entry["id"]) for entry in document.get("repositories") or []}
+        is_last = len(entries) < _A_PAGE or entries.keys() <= found.keys()
+        found |= entries
+        if is_last:
             break
     if len(found) != document.get("total_count"):
         raise TryAgain(f"the list of repositories at {path} changed while it was read")

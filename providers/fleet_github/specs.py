@@ -101,6 +101,8 @@ class OrganizationSecret(ActionsSecret):
     with the fleet while the value stays, so it is not compared.
     """
 
+    unshown: ClassVar[frozenset[str]] = frozenset({"logins"})  # each place among the selected ones shows its own
+
     logins: dict[str, SecretRef] = {}  # noqa: RUF012 - frozen like all of it
 
 
