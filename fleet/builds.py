@@ -48,6 +48,10 @@ class Built(Spec):
     image: str
     host: str
 
+    def in_words(self) -> str:
+        """What is waited for."""
+        return f"until it is green and its image stands in {self.image}"
+
 
 def build_address(repository: str) -> Address:
     """The address of the build of a source repository."""

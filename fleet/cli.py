@@ -186,11 +186,17 @@ def _add_without(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_credentials(commands: argparse._SubParsersAction[_Parser]) -> None:
-    parser = _command(commands, "credentials", "list the credentials that builds push with, or replace them")
-    parser.add_argument("action", choices=["list", "rotate"], help="list them, worst first, or replace them by newer")
-    _flag(parser, "json", help="list: as JSON")
+    parser = _command(commands, "credentials", "list or prove the credentials that builds push with, or replace them")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        default="list",
+        choices=["list", "check", "rotate", "revoke"],
+        help="list them, worst first (list, the default), prove them, replace them by newer, or revoke them at once",
+    )
+    _flag(parser, "json", help="list, check: as JSON")
     _option(parser, "older-than", metavar="DAYS", type=_days, help="rotate: only those that are this old, such as 90d")
-    _flag(parser, "auto-approve", help="rotate: do not ask before writing")
+    _flag(parser, "auto-approve", help="rotate, revoke: do not ask before writing")
     _option(parser, "lock-timeout", metavar="SECONDS", type=_seconds, default=0.0, help="wait this long for the lock")
     _add_selection(parser)
     parser.set_defaults(refresh=True, plan_file=None, on_stale="skip")

@@ -7,20 +7,22 @@ fleet.yaml wants otherwise was changed in the file, and waits for an apply.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from fleet.blame import last_changes
 from fleet.builds import PROVIDER as BUILDS
 from fleet.builds import build_address
 from fleet.config import NEWEST_BUILD, Loaded
-from fleet.errors import FleetError, InputError
+from fleet.errors import FleetError, InputError, ProviderError
 from fleet.hub_targets import find_settings
 from fleet.images import Homes, read_homes
 from fleet.model import Address, Spec, Unknown
 from fleet.planning import Question, hub_files
+from fleet.provider import LastChange
 from fleet.services import Workshop
-from fleet.site import KIND, SiteReference
+from fleet.site import KIND, SiteAddress, SiteReference
 from fleet.sites import survey
 from fleet.state import State, Thing
 from fleet.wants import find_wants, wanted_at
@@ -34,7 +36,7 @@ Moved = Literal["world", "file", "both"]
 class Drifted:
     """One address that moved: what fleet last applied there (and when), what stands there, and what the file wants.
 
-    `authors` says who changed it, by part, where the service tells.
+    `authors` says who changed it, by part, where the service tells; `commits` where that was, of a part that is a line.
     """
 
     address: Address
@@ -43,6 +45,7 @@ class Drifted:
     found: Spec | None
     wanted: Spec | None
     authors: Mapping[str, str] = field(default_factory=dict)
+    commits: Mapping[str, LastChange] = field(default_factory=dict)
 
     @property
     def moved(self) -> Moved:
@@ -65,6 +68,7 @@ class Drift:
     checked: int
     drifted: tuple[Drifted, ...] = ()
     unread: tuple[Address, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def of(self, moved: Moved) -> list[Drifted]:
         """What moved on this side."""
@@ -98,11 +102,29 @@ def find_drift(loaded: Loaded, workshop: Workshop, state: State, question: Quest
         **sites.wanted,
     }
     looked_at = [address for address in applied if address in others or address in sites.found]
-    drifted = [
+    compared = [
         _compared(address, applied[address], state.things[str(address)].at, world.get(address), wanted.get(address))
         for address in looked_at
     ]
-    return Drift(loaded.fleet.name, len(looked_at), tuple(item for item in drifted if item is not None), unread)
+    drifted = [item for item in compared if item is not None]
+    found = Drift(loaded.fleet.name, len(looked_at), tuple(drifted), unread)
+    try:
+        return replace(found, drifted=tuple(_with_commits(workshop, drifted, sites.lines)))
+    except ProviderError as error:  # what moved is worth more than who moved it
+        return replace(found, notes=(f"Who changed what stands in values files is not known: {error}",))
+
+
+def _with_commits(workshop: Workshop, drifted: Sequence[Drifted], lines: Mapping[Address, int]) -> Iterator[Drifted]:
+    """The same, and for what the world changed in a values file the commit that last changed its line."""
+    asked = {item.address: lines[item.address] for item in drifted if item.moved != "file" and item.address in lines}
+    known = last_changes(workshop, asked)
+    for item in drifted:
+        last = known.get(item.address)
+        if last is None:
+            yield item
+            continue
+        part = f"{SiteAddress.parse(item.address.name).file}:{asked[item.address]}"
+        yield replace(item, authors={part: last.author}, commits={part: last})
 
 
 def _compared(address: Address, applied: Spec, at: str, found: Spec | None, wanted: Spec | None) -> Drifted | None:
@@ -130,10 +152,11 @@ def _spec(workshop: Workshop, address: Address, thing: Thing) -> Spec:
 
 @dataclass(frozen=True, slots=True)
 class _Sites:
-    """What sites say, and what the file wants them to."""
+    """What sites say, what the file wants them to, and on which line of a values file they do."""
 
     found: Mapping[Address, Spec]
     wanted: Mapping[Address, Spec]
+    lines: Mapping[Address, int]
 
 
 def _sites(
@@ -160,4 +183,5 @@ def _sites(
             if of_site[0].unknown is not None and isinstance(before, SiteReference):
                 after = SiteReference(image=after.image, tag=before.tag)
             wanted[address] = after
-    return _Sites(found, wanted)
+    lines = {address: line for address in found if (line := surveyed.sites[address].line) is not None}
+    return _Sites(found, wanted, lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -159,4 +160,5 @@ def _sides(item: Drifted) -> dict[str, Any]:
         "wanted": canonical(item.wanted),
         "applied_at": item.at,
         "authors": dict(item.authors),
+        "commits": {part: asdict(last) for part, last in item.commits.items()},
     }

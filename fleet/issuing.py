@@ -71,8 +71,8 @@ class Issuing:
         revoke_others(issuer, source, self._issued[source].key)
 
 
-def revoke_others(issuer: Issuer, source: Address, keep: str) -> None:
-    """Revoke all credentials of an identity but one; an answer that was lost is a passing trouble."""
+def revoke_others(issuer: Issuer, source: Address, keep: str | None) -> None:
+    """Revoke all credentials of an identity but one, or all; an answer that was lost is a passing trouble."""
     try:
         issuer.revoke(source, keep)
     except Unsure as error:  # revoking once more does no harm

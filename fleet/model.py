@@ -75,8 +75,20 @@ class Spec(Frozen):
         """Why this must not replace what stands there, beside ownership; None, unless a provider says otherwise."""
         return None
 
+    def in_words(self) -> str:
+        """What happens, where this is a step and no thing and its fields would say little; else empty."""
+        return ""
+
+    def credential_of(self) -> Address | None:
+        """The identity whose credential this holds, for a secret of a code host; None for all else."""
+        return None
+
     def is_owned_by(self, fleet: str) -> bool:
         """Whether this, as it stands, is that fleet's to forget; not, where nothing can say so."""
+        return False
+
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """Whether this is what stays of `before` when it has left in that way; not, where nothing stays."""
         return False
 
 
@@ -91,6 +103,10 @@ class Owned(Spec):
     def is_owned_by(self, fleet: str) -> bool:
         """By its marker."""
         return self.owner == fleet
+
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """What is forgotten may stay as it is, without the marker that it carried."""
+        return removal == "forget" and isinstance(before, Owned) and self.owner != before.owner
 
 
 class SecretRef(Frozen):
@@ -155,15 +171,11 @@ Removal = Literal["forget", "archive", "destroy"]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that fleet.yaml wants to exist: where, how, and what must exist before it.
-
-    `stores` is the identity whose credential it holds, for a secret of a code host.
-    """
+    """Something that fleet.yaml wants to exist: where, how, and what must exist before it."""
 
     address: Address
     spec: Spec
     needs: tuple[Address, ...] = ()
-    stores: Address | None = None
 
 
 class Rotation(NamedTuple):

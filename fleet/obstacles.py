@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from fleet.blame import last_changes
 from fleet.commit_message import TRAILER, trailer_of
 from fleet.config import Loaded
 from fleet.diagnostics import Diagnostic
@@ -98,23 +99,16 @@ def platforms_of(references: Sequence[ImageReference], workshop: Workshop) -> Ma
 
 def _other_fleets(loaded: Loaded, workshop: Workshop, moves: Moves) -> Iterator[Diagnostic]:
     """Lines that another fleet wrote last: two that write one line would undo each other for ever."""
-    lines: dict[tuple[str, str], dict[str, dict[int, Change]]] = defaultdict(lambda: defaultdict(dict))
-    for change in moves.changes:
-        line = moves.surveyed.sites[change.address].line
-        if change.address.kind == KIND and line is not None:
-            site = SiteAddress.parse(change.address.name)
-            lines[site.repository, site.branch][site.file][line] = change
-    for (repository, branch), files in lines.items():
-        host = workshop.host(repository)
-        asked = {file: sorted(numbers) for file, numbers in files.items()}
-        messages = workshop.pace.repeat(host.limits, lambda: host.blame(repository, branch or None, asked))  # noqa: B023
-        for (file, number), message in sorted(messages.items()):
-            other = trailer_of(message)
-            if other not in (None, loaded.fleet.name):
-                hub = files[file][number].reaches[0]
-                yield loaded.source.diagnostic(
-                    ("hubs", hub, "values"),
-                    f"{file}:{number} of {repository} was last set by the fleet {other}",
-                    f"Two fleets that write one line undo each other: take it out of that fleet's file, and commit any "
-                    f"edit of the line without the trailer `{TRAILER}:`.",
-                )
+    hubs = {change.address: change.reaches[0] for change in moves.changes if change.address.kind == KIND}
+    found = {address: moves.surveyed.sites[address].line for address in hubs}
+    lines = {address: line for address, line in found.items() if line is not None}
+    for address, last in last_changes(workshop, lines).items():
+        other = trailer_of(last.message)
+        if other not in (None, loaded.fleet.name):
+            site = SiteAddress.parse(address.name)
+            yield loaded.source.diagnostic(
+                ("hubs", hubs[address], "values"),
+                f"{site.file}:{lines[address]} of {site.repository} was last set by the fleet {other}",
+                f"Two fleets that write one line undo each other: take it out of that fleet's file, and commit any "
+                f"edit of the line without the trailer `{TRAILER}:`.",
+            )

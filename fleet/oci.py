@@ -23,7 +23,7 @@ from fleet.http import Answer, Ask, Http, host_of, is_loopback
 from fleet.oci_auth import PULL, PUSH, Authorizer, Credentials, Denied, LoginRefused, access_claim, token_of
 from fleet.reference import ImageReference, is_digest, split_host
 
-__all__ = ["Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "Tag", "registry_url"]
+__all__ = ["UNDATED", "Credentials", "Denied", "LoginRefused", "Manifest", "OciClient", "Tag", "registry_url"]
 
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -38,7 +38,10 @@ ACCEPT = ", ".join((*_MANIFESTS, *_INDEXES))
 
 _NEXT = re.compile(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?', re.IGNORECASE)
 _HUB = "https://registry-1.docker.io"
-_UNDATED = datetime.min.replace(tzinfo=UTC)
+_LONGEST_WORDS = 300
+"""Characters of a registry's own message that an error quotes."""
+UNDATED = datetime.min.replace(tzinfo=UTC)
+"""The date of an image that does not say when it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +292,7 @@ def _created(config: Mapping[str, Any]) -> datetime:
     try:
         moment = datetime.fromisoformat(str(config.get("created")))
     except ValueError:
-        return _UNDATED
+        return UNDATED
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -313,9 +316,13 @@ def _spelled(name: str, reference: str) -> str:
 
 
 def _said(answer: Answer) -> str:
-    """The registry's own word for what is wrong, where it has one (distribution specification, error codes)."""
+    """The registry's own words for what is wrong, where it has some (distribution specification, error codes)."""
     try:
         error = json.loads(answer.body)["errors"][0]
-        return f", {error['code']}" if isinstance(error["code"], str) else ""
-    except (ValueError, KeyError, IndexError, TypeError):
+        code, message = error["code"], error.get("message")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return ""
+    if not isinstance(code, str):
+        return ""
+    words = " ".join(message.split()).rstrip(".")[:_LONGEST_WORDS] if isinstance(message, str) else ""
+    return f", {code}: {words}" if words else f", {code}"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from fleet.errors import OutOfBudget, TryAgain
+from fleet.errors import OutOfBudget, ProviderError, TryAgain
 from fleet.provider import Limits
 
 Result = TypeVar("Result")
@@ -126,7 +126,10 @@ class Pace:
             raise OutOfBudget("the run was asked to stop")
 
     def repeat(self, limits: Limits, work: Callable[[], Result]) -> Result:
-        """Do some work, again and again while its trouble is a passing one, as often as `limits` allows."""
+        """Do some work, again and again while its trouble is a passing one, as often as `limits` allows.
+
+        A trouble that has not passed by then is no passing one: work that this is a part of is not begun again for it.
+        """
         from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
         from tenacity.wait import wait_exponential_jitter
 
@@ -146,4 +149,7 @@ class Pace:
             sleep=lambda seconds: self.wait(seconds, str(trouble)),
             reraise=True,
         )
-        return retrying(work)
+        try:
+            return retrying(work)
+        except TryAgain as error:
+            raise ProviderError(str(error)) from error

@@ -21,7 +21,7 @@ FORMAT_VERSION = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A site that wants to move and does not: because a hub that it reaches is held, or because it was excluded."""
+    """What wants to change and does not: a hub that it reaches is held, it was excluded, or it waits for something."""
 
     address: Address
     before: Spec | None

@@ -30,8 +30,9 @@ from fleet.proposals import (
     without_waiting_files,
     without_waiting_sites,
 )
+from fleet.provider import CodeHost
 from fleet.reference import ImageReference
-from fleet.resolution import Resolved, resolve
+from fleet.resolution import Resolved, resolve, suggestions
 from fleet.rotation import Rotations, by_rule, holdings, rotations
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
@@ -39,6 +40,7 @@ from fleet.site import PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
 from fleet.tracks import Following, Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
+from fleet.withdrawal import withdraw
 from fleet.world import read_all
 
 
@@ -80,8 +82,9 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     wants = find_wants(loaded, surveyed, homes.names, tracks.tags)
     _refuse([*tracks.wrong, *wants.wrong])
     sites = made.of_sites(surveyed, wants, tracks)
-    rotated = made.rotations(homes, [*things.changes, *tracks.builds])
-    changes, moves = [*things.changes, *tracks.builds, *rotated.changes], sites.changes
+    withdrawn = withdraw(things.changes, tracks.builds, things.waiting, workshop)
+    rotated = made.rotations(homes, [*withdrawn.changes, *tracks.builds])
+    changes, moves = [*withdrawn.changes, *tracks.builds, *rotated.changes], sites.changes
     resolved = made.resolve(wants)
     resolutions = made.freeze(moves, wants, resolved)
     _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
@@ -101,7 +104,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             requests_needed=made.cost([*changes, *moves]),
             places=_places(surveyed, moves),
             reasons=rotated.reasons,
-            left_out=(*things.left_out, *sites.left_out),
+            left_out=(*things.left_out, *withdrawn.left_out, *sites.left_out),
             notes=(
                 *tracks.notes,
                 *sites.notes,
@@ -211,7 +214,7 @@ class _Making:
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
         left = {address: world[address] for address in gone if address in world}
         still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
-        changes += departures(still_ours, (), fleet, self._group)
+        changes += departures(still_ours, fleet, self._group, self._repository, self._rests_on)
         return without_waiting_files(self.workshop, changes), unread
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
@@ -243,6 +246,15 @@ class _Making:
             for address, spec in self.question.owned.items()
             if address not in wanted and address.provider in reachable
         }
+
+    def _repository(self, address: Address) -> str:
+        """The source repository that something lies in; empty where that is no code host's."""
+        host = self.workshop[address.provider]
+        return host.repository_of(address) if isinstance(host, CodeHost) else ""
+
+    def _rests_on(self, address: Address) -> Address | None:
+        host = self.workshop[address.provider]
+        return host.rests_on(address) if isinstance(host, CodeHost) else None
 
     def _group(self, address: Address) -> str:
         together = self.workshop[address.provider].together(address)
@@ -316,15 +328,18 @@ class _Making:
             return {}
         frozen: dict[Address, Resolution] = {}
         wrong: list[Diagnostic] = []
-        for change in moves:
-            want = wants.by_site[change.address][0]
-            if want.unknown is not None:
-                continue  # the build that will give the tag is waited for, and looked up then
+        wanted = {change.address: wants.by_site[change.address][0] for change in moves}
+        # The build that will give an unknown tag is waited for, and its tag is looked up then.
+        known = {address: want for address, want in wanted.items() if want.unknown is None}
+        missing = [want.reference for want in known.values() if resolved.is_missing(want.reference)]
+        instead = suggestions(missing, self.workshop.registry_at)
+        for address, want in known.items():
             trouble = resolved.trouble(want.reference)
             if trouble:
-                wrong.append(self.loaded.source.diagnostic(want.keys("track"), trouble, "No hub is given such a tag."))
+                said = trouble + instead.get(want.reference.name, "")
+                wrong.append(self.loaded.source.diagnostic(want.keys("track"), said, "No hub is given such a tag."))
             else:
-                frozen[change.address] = Resolution(
+                frozen[address] = Resolution(
                     want.reference.name, want.reference.tag or "", resolved.digests[want.reference]
                 )
         _refuse(wrong)

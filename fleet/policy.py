@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 from fleet.config import Fleet, Hold
@@ -26,14 +26,29 @@ def hold_of(hubs: Iterable[str], holds: Mapping[str, Hold], today: date) -> tupl
 
 
 def departures(
-    owned: Mapping[Address, Spec], wanted: Collection[Address], fleet: Fleet, group: Callable[[Address], str] = str
+    owned: Mapping[Address, Spec],
+    fleet: Fleet,
+    group: Callable[[Address], str] = str,
+    repository_of: Callable[[Address], str] = lambda address: "",
+    rests_on: Callable[[Address], Address | None] = lambda address: None,
 ) -> list[Change]:
-    """What fleet owns and fleet.yaml no longer has: forgotten, unless `removed` says archive or destroy."""
-    ways: dict[str, Removal] = {entry.address: entry.then for entry in fleet.removed}
+    """How things leave that fleet owns and fleet.yaml no longer has: forgotten, unless `removed` says otherwise.
+
+    What lies in a repository that is archived or destroyed leaves before it: afterwards nothing can be written there.
+    So does what rests on something else that leaves.
+    """
+    ways: dict[str, Removal] = {entry.address.lower(): entry.then for entry in fleet.removed}
+    ending = {(address.provider, address.name): address for address in owned if str(address).lower() in ways}
+
+    def needs(address: Address) -> tuple[Address, ...]:
+        last = (ending.get((address.provider, repository_of(address))), rests_on(address))
+        return tuple(
+            one for one in last if one is not None and one in owned and one != address
+        )  # removals run the other way round
+
     return [
-        Change(address, before, None, group=group(address), removal=ways.get(str(address), "forget"))
+        Change(address, before, None, needs(address), group(address), ways.get(str(address).lower(), "forget"))
         for address, before in owned.items()
-        if address not in wanted
     ]
 
 
@@ -49,7 +64,8 @@ def _protected(changes: Sequence[Change], fleet: Fleet, place: Place) -> Iterabl
         for change in changes:
             if _takes_away(change) and selector.matches(Subject(change.address, change.reaches), labels):
                 summary = f"protect {pattern!r} forbids to {change.action} {change.address}"
-                yield place(("protect", index), summary, f"It would become {change.after or 'gone'}.")
+                becomes = f"become {change.after}" if change.after else "be gone"
+                yield place(("protect", index), summary, f"It would {becomes}.")
 
 
 def _takes_away(change: Change) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -39,13 +41,41 @@ def watch(total: int, *, no_color: bool) -> Iterator[Watcher]:
     if not sys.stderr.isatty():
         yield _Lines(total)
         return
+    with _bars(no_color) as progress:
+        yield _Bars(progress, total)
+
+
+class Tally(Protocol):
+    """Is told how looking at many things goes on."""
+
+    def ended(self, text: str) -> None:
+        """One has been looked at, with this result."""
+        ...
+
+    def waiting(self, reason: str, seconds: float) -> None:
+        """Something is being waited for."""
+        ...
+
+
+@contextmanager
+def counting(what: str, total: int, *, no_color: bool) -> Iterator[Tally]:
+    """Watch `total` things being looked at; `what` says what is done to them."""
+    if not sys.stderr.isatty():
+        yield _TallyLines(total)
+        return
+    with _bars(no_color) as progress:
+        yield _TallyBar(progress, what, total)
+
+
+@contextmanager
+def _bars(no_color: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True, no_color=no_color, highlight=False, markup=False)
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bars(progress, total)
+        yield progress
 
 
 def _ended_text(result: Result) -> str:
@@ -53,27 +83,55 @@ def _ended_text(result: Result) -> str:
     return printable(f"{result.group.key}: {result.status}{why}")
 
 
-class _Lines:
-    """One line for each beginning and end."""
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+class _TallyLines:
+    """One line for each end."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._ended = 0
+        self._lock = threading.Lock()
 
-    def began(self, group: Group) -> None:
-        self._say(printable(f"{group.key}: writing {_size(group)}"))
-
-    def ended(self, result: Result) -> None:
-        self._ended += 1
-        self._say(f"[{self._ended}/{self._total}] {_ended_text(result)}")
+    def ended(self, text: str) -> None:
+        with self._lock:
+            self._ended += 1
+            _say(f"[{self._ended}/{self._total}] {printable(text)}")
 
     def waiting(self, reason: str, seconds: float) -> None:
-        self._say(printable(f"waiting {seconds:.0f} s: {reason}"))
+        _say(printable(f"waiting {seconds:.0f} s: {reason}"))
 
-    @staticmethod
-    def _say(text: str) -> None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+
+class _TallyBar:
+    """One bar, and what is being waited for."""
+
+    def __init__(self, progress: Progress, what: str, total: int) -> None:
+        self._progress = progress
+        self._what = what
+        self._task = progress.add_task(what, total=total)
+
+    def ended(self, text: str) -> None:
+        self._progress.update(self._task, advance=1, description=self._what)
+
+    def waiting(self, reason: str, seconds: float) -> None:
+        self._progress.update(self._task, description=printable(f"waiting {seconds:.0f} s: {reason}"))
+
+
+class _Lines:
+    """One line for each beginning and end of a group."""
+
+    def __init__(self, total: int) -> None:
+        self._tally = _TallyLines(total)
+        self.waiting = self._tally.waiting
+
+    def began(self, group: Group) -> None:
+        _say(printable(f"{group.key}: writing {_size(group)}"))
+
+    def ended(self, result: Result) -> None:
+        self._tally.ended(_ended_text(result))
 
 
 class _Bars:
@@ -81,7 +139,8 @@ class _Bars:
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
-        self._all = progress.add_task(APPLYING, total=total)
+        self._tally = _TallyBar(progress, APPLYING, total)
+        self.waiting = self._tally.waiting
         self._tasks: dict[str, TaskID] = {}
 
     def began(self, group: Group) -> None:
@@ -94,13 +153,10 @@ class _Bars:
             self._progress.remove_task(task)
         if result.status not in (Status.DONE, Status.FOUND, Status.PROPOSED, Status.SKIPPED):
             self._progress.console.print(_ended_text(result))
-        self._progress.update(self._all, advance=1, description=APPLYING)
-
-    def waiting(self, reason: str, seconds: float) -> None:
-        self._progress.update(self._all, description=printable(f"waiting {seconds:.0f} s: {reason}"))
+        self._tally.ended("")
 
 
 def _size(group: Group) -> str:
-    number = len(group.changes)
-    kind = group.changes[0].address.kind
-    return count(number, kind.removesuffix("s"))
+    """How many things of each kind it writes."""
+    kinds = Counter(change.address.kind.removesuffix("s") for change in group.changes)
+    return ", ".join(count(number, kind) for kind, number in kinds.items())

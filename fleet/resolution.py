@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
 from fleet.errors import FleetError, InputError, Locked, OutOfBudget
 from fleet.pace import Pace
@@ -13,6 +15,9 @@ from fleet.reference import split_host
 
 REGISTRIES = 8
 """Registries that are asked at once."""
+
+SUGGESTED_IMAGES, SUGGESTED_TAGS = 3, 3
+"""Images of refused tags whose newest tags are looked up, and how many tags are told of each."""
 
 RegistryAt = Callable[[str], Registry]
 """Finds the registry of a host: the entry of fleet.yaml that serves it, else an anonymous one."""
@@ -25,6 +30,10 @@ class Resolved:
     asked: Collection[ImageReference] = ()
     digests: Mapping[ImageReference, str] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
+
+    def is_missing(self, reference: ImageReference) -> bool:
+        """Whether its registry answered that there is no such tag."""
+        return reference not in self.digests and split_host(reference.name)[0] not in self.unreachable
 
     def trouble(self, reference: ImageReference) -> str | None:
         """Why a reference may not be used: None when it exists."""
@@ -64,3 +73,19 @@ def resolve(references: Collection[ImageReference], registry_at: RegistryAt, pac
         else:
             digests.update(answer)
     return Resolved(frozenset(references), digests, unreachable)
+
+
+def suggestions(missing: Iterable[ImageReference], registry_at: RegistryAt) -> Mapping[str, str]:
+    """By image, the newest tags that could be meant instead of a missing one: part of a sentence; of a few images only.
+
+    A registry that will not list them says nothing, because the missing tag is the news.
+    """
+    found: dict[str, str] = {}
+    for name in islice(dict.fromkeys(reference.name for reference in missing), SUGGESTED_IMAGES):
+        with suppress(FleetError):
+            tags = registry_at(split_host(name)[0]).latest(name, SUGGESTED_TAGS)
+            if tags:
+                *others, last = tags
+                newest = f"tags there are {', '.join(others)} and {last}" if others else f"tag there is {last}"
+                found[name] = f"; the newest {newest}"
+    return found

@@ -1,27 +1,24 @@
 """Rotation: which issued credentials are to be replaced, and the two steps of a plan that each of them takes.
 
 A newer credential is issued, proved and stored; and the older one is revoked once no build that could use it is
-running. Only a credential that the journal knows to be stored is rotated, and none whose older one is still there.
+running. Only a credential that the journal knows to be stored is rotated, and none whose older one is still there. One
+that has leaked is revoked at once, with all others of its identity, and the next apply puts a new one in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from fleet.config import BuiltImage, Loaded
-from fleet.errors import FleetError, InputError
-from fleet.images import Homes, read_homes
-from fleet.model import Address, Change, Resource, Rotation, Spec
-from fleet.plan import Plan, Told
+from fleet.images import Homes
+from fleet.model import Address, Change, Resource, Rotation
 from fleet.provider import Credential, Issuer
-from fleet.retirement import Retired, retirement_address
-from fleet.selection import Selection
+from fleet.retirement import Retired, Standing, retirement_address, standing_address
 from fleet.services import Workshop
 from fleet.terminal import count
-from fleet.world import is_at, read_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,9 @@ def holdings(loaded: Loaded, homes: Homes) -> Iterator[Holding]:
         image = loaded.fleet.images[key]
         assert isinstance(image, BuiltImage)
         for resource in resources:
-            if resource.stores is not None:
-                yield Holding(key, image.repository or "", resource, resource.stores)
+            source = resource.spec.credential_of()
+            if source is not None:
+                yield Holding(key, image.repository or "", resource, source)
 
 
 def issuer_of(source: Address, workshop: Workshop) -> Issuer | None:
@@ -107,25 +105,41 @@ def rotations(
         if planned.isdisjoint((one.source, one.secret.address)) and one.source not in workshop.retiring
         if (limit := limit_of(one)) is not None and workshop.stored[one.source]
     }
+    revoking = {one.source for one in ours if standing_address(one.source) in workshop.begun}
     remade = {change.address for change in changes if change.before is None}
-    there = standing(limits, workshop)
-    replaced: list[Change] = []
+    there = standing({**limits, **dict.fromkeys(revoking)}, workshop)
+    made: list[Change] = []
     retired: list[Change] = []
     reasons: dict[Address, str] = {}
     for one in ours:
-        secret, limit = one.secret, limits.get(one.source)
-        key = workshop.stored[one.source]
+        address, limit, key = one.secret.address, limits.get(one.source), workshop.stored[one.source]
+        revoked = revocation(one.source, there[one.source]) if one.source in revoking else None
+        if revoked:
+            made.append(revoked)
+            reasons[revoked.address] = "an earlier run ended while it was revoking these"
         why = _reason(there[one.source], key, limit, now) if limit else ""
-        if secret.address not in planned and (one.source in remade or not key):
-            why = "the credential that was stored is gone with its identity, which is made anew"
+        if address not in planned and (one.source in remade or one.source in revoking or not key):
+            why = "the credential that was stored is gone, and a new one is to take its place"
         if why:
-            rotation = Rotation(one.source, key)
-            group = str(secret.address)
-            replaced.append(Change(secret.address, secret.spec, secret.spec, secret.needs, group, rotates=rotation))
-            reasons[secret.address] = why
-        if why or secret.address in planned or one.source in workshop.retiring:
+            made.append(_replacement(one, key, revoked))
+            reasons[address] = why
+        if (key and not revoked and (why or address in planned)) or one.source in workshop.retiring:
             retired.append(_retirement(one))
-    return Rotations((*replaced, *retired), reasons)
+    return Rotations((*made, *retired), reasons)
+
+
+def _replacement(one: Holding, key: str, revoked: Change | None) -> Change:
+    secret = one.secret
+    needs = (*secret.needs, revoked.address) if revoked else secret.needs
+    rotation = Rotation(one.source, key)
+    return Change(secret.address, secret.spec, secret.spec, needs, str(secret.address), rotates=rotation)
+
+
+def revocation(source: Address, there: Sequence[Credential]) -> Change | None:
+    """The change that revokes all credentials of an identity at once; None where none stands."""
+    address = standing_address(source)
+    keys = tuple(credential.key for credential in there)
+    return Change(address, Standing(keys=keys), None, group=str(address), removal="destroy") if keys else None
 
 
 def _reason(there: Sequence[Credential], key: str, limit: Limit, now: datetime) -> str:
@@ -141,64 +155,3 @@ def _retirement(one: Holding) -> Change:
     address = retirement_address(one.source)
     wanted = Retired(host=one.secret.address.provider, repository=one.repository)
     return Change(address, None, wanted, (one.secret.address, one.source), group=str(address))
-
-
-def plan_rotation(loaded: Loaded, workshop: Workshop, selection: Selection, limit: Limit) -> Plan:
-    """A plan that replaces the credentials of selected images that are old enough, and does nothing else.
-
-    What is not as fleet.yaml wants it is left to `fleet apply`, with a note. Raises InputError for a fleet.yaml that
-    cannot be planned, FleetError where a service does not answer.
-    """
-    fleet = loaded.fleet
-    labels = {name: hub.labels for name, hub in fleet.hubs.items()}
-    selection.check(labels, fleet.images)
-
-    homes, wrong = read_homes(
-        loaded,
-        workshop,
-        workshop.pace,
-        lambda item: selection.takes(item.image, [item.resource.address], labels),
-    )
-    if wrong:
-        raise InputError(wrong)
-    held = [
-        one for one in holdings(loaded, homes) if selection.takes(one.image, (one.secret.address, one.source), labels)
-    ]
-    issued = [one for one in held if issuer_of(one.source, workshop)]
-    settled, left = _as_wanted(issued, workshop)
-    found = rotations(settled, (), workshop, lambda one: limit, datetime.now(UTC))
-    return Plan(
-        fleet=fleet.name,
-        configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
-        changes=found.changes,
-        partial=True,
-        told=Told(
-            hubs=len(fleet.hubs),
-            resources=len(held),
-            requests_used=workshop.pace.requests,
-            requests_needed=sum(workshop[change.address.provider].cost(change) for change in found.changes),
-            reasons=found.reasons,
-            notes=tuple(_left(one) for one in left),
-        ),
-    )
-
-
-def _as_wanted(held: Sequence[Holding], workshop: Workshop) -> tuple[list[Holding], list[Holding]]:
-    """The secrets that stand as fleet stored them, and the others."""
-    world: dict[Address, Spec] = {}
-    for answer in read_all([one.secret.address for one in held], workshop, workshop.pace).values():
-        if isinstance(answer, FleetError):
-            raise answer
-        world |= answer
-
-    def is_settled(one: Holding) -> bool:
-        return one.source in workshop.stored and is_at(world, one.secret.address, one.secret.spec)
-
-    return [one for one in held if is_settled(one)], [one for one in held if not is_settled(one)]
-
-
-def _left(one: Holding) -> str:
-    return (
-        f"Notice: {one.secret.address} is not known to hold a credential that fleet stored as it stands: "
-        "it is left to `fleet apply`."
-    )

@@ -20,8 +20,8 @@ from fleet.issuing import Issuing
 from fleet.model import Address, SecretRef, Spec
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Context, Each, Files, HubTarget, Provider, Registry, Secret, Settings
-from fleet.retirement import PROVIDER as RETIREMENTS
-from fleet.retirement import Retirements
+from fleet.retirement import PROVIDER as CREDENTIALS
+from fleet.retirement import IssuedCredentials
 from fleet.secrets import SecretSource, read_secret
 from fleet.site import PROVIDER, is_local
 from fleet.sites import Describe, Intend, Values
@@ -175,8 +175,8 @@ class Workshop:
             )
         if name == BUILDS:
             return Builds(self.code_host, self.registry_at, self.receipts.get, self.pace)
-        if name == RETIREMENTS:
-            return Retirements(self.code_host, self.__getitem__, self.stored.get, self.pace)
+        if name == CREDENTIALS:
+            return IssuedCredentials(self.code_host, self.__getitem__, self.stored.get, self.pace)
         if name == CHECKOUT:
             return self._open_as(name, plugins.load_checkout(), Settings(type=CHECKOUT), pace)
         if name.startswith(ANONYMOUS):

@@ -140,6 +140,9 @@ def field_lines(before: Spec | None, after: Spec | None) -> Iterator[str]:
     """The fields that differ; of a new thing those that say something."""
     if after is None:
         return
+    if words := after.in_words():
+        yield words
+        return
     old, new = canonical(before) or {}, canonical(after)
     for name, value in new.items():
         if name in after.unshown or (before is not None and old.get(name) == value):

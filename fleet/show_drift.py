@@ -60,7 +60,9 @@ def details(item: Drifted) -> Iterator[str]:
     if item.moved != "world":
         yield from _side("fleet.yaml", item.applied, item.wanted)
     for part, who in sorted(item.authors.items()):
-        yield f"{part} was last changed by {who}"
+        last = item.commits.get(part)
+        where = f" in {last.commit[:12]} of {last.day}: {last.subject}" if last else ""
+        yield f"{part} was last changed by {who}{where}"
     if item.moved == "both" and item.agrees:
         yield "what stands there is what fleet.yaml wants: nothing is left to do"
 

@@ -122,5 +122,6 @@ def _contents(
     files = read_template(template.source, folder, template.manage, template.seed)
     registry, image_name = split_host(place.home.name)
     environment = _environment(image, place.home)
-    values = RenderValues(registry, image_name, place.branch, read_pins(), place.home.login, environment)
+    home, branch = place.home, place.branch
+    values = RenderValues(registry, image_name, branch, read_pins(), home.login, environment, home.labels)
     return files.seed, render(files.managed, values)

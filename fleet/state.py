@@ -24,6 +24,10 @@ RETIREMENTS = "credentials:retirement:"
 """Begins the addresses of steps that revoke an identity's older credentials; the identity's address follows."""
 
 
+REVOCATIONS = "credentials:standing:"
+"""Begins the addresses of all credentials of an identity, which leave together; the identity's address follows."""
+
+
 class Thing(Frozen):
     """What fleet last wrote at an address, what stood there before, when, under which plan, and what a tag meant."""
 
@@ -140,6 +144,10 @@ def _settle_credentials(stored: dict[str, str], retiring: dict[str, None], step:
         retiring.pop(step.address, None)
     elif step.before is None and step.address in stored:
         stored[step.address] = ""
+    if step.address.startswith(REVOCATIONS):
+        source = step.address.removeprefix(REVOCATIONS)
+        stored[source] = ""
+        retiring.pop(source, None)
     if step.address.startswith(RETIREMENTS):
         retiring.pop(step.address.removeprefix(RETIREMENTS), None)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 from pydantic import BaseModel
 
+from fleet import plugins
 from fleet.config import Fleet
 from fleet.errors import UsageError
+from fleet.provider import LoginStep, Registry
 from fleet.secrets import SecretSource
 from fleet.templates import read_pins
 
@@ -20,6 +23,8 @@ _ACTION = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(/[A-Za-z0-9_./-]+)?@[0-9a
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*", re.ASCII)
 _PLACE = re.compile(r"<< (\w+) >>")
+_READ = re.compile(r"\$\{\{ vars\.(\w+) \}\}")
+_IDENTITY = "      id-token: write # to log in to registries without a stored secret"
 
 RESERVED = "GITHUB_"
 """No secret's name may begin so: https://docs.github.com/en/actions/reference/security/secrets"""
@@ -48,6 +53,8 @@ def workflow_of(fleet: Fleet, asked: Asked) -> str:
         "without": f"          without: {','.join(asked.without)}" if asked.without else "",
         "plan_env": _env(variables_of(fleet, asked.without)),
         "apply_env": _env(variables_of(fleet)),
+        **_logins("plan", logins_of(fleet, asked.without)),
+        **_logins("apply", logins_of(fleet)),
     }
     template = resources.files("fleet.templates") / "fleet-repository" / "fleet.yaml"
     lines = []
@@ -61,6 +68,26 @@ def workflow_of(fleet: Fleet, asked: Asked) -> str:
 def variables_of(fleet: Fleet, without: Collection[str] = ()) -> list[str]:
     """The environment variables that a fleet's secrets come from, but for those of some registries."""
     return list(dict.fromkeys(source.env for source in _sources(fleet, without) if source.env is not None))
+
+
+def logins_of(fleet: Fleet, without: Collection[str] = ()) -> list[LoginStep]:
+    """The steps by which a job logs in to registries without a stored secret, but for some registries.
+
+    An action logs in once: a job has one login for each cloud.
+    """
+    found: dict[str, LoginStep] = {}
+    for name, registry in fleet.registries.items():
+        provider = plugins.load(registry.type)
+        if name not in without and provider is not None and issubclass(provider, Registry):
+            step = provider.job_login(registry.settings)
+            if step is not None:
+                found.setdefault(step.action, step)
+    return list(found.values())
+
+
+def identities_of(steps: Iterable[LoginStep]) -> list[str]:
+    """The Actions variables that steps read, by name."""
+    return list(dict.fromkeys(name for step in steps for text in step.inputs.values() for name in _READ.findall(text)))
 
 
 def elsewhere(fleet: Fleet) -> list[str]:
@@ -96,6 +123,26 @@ def _within(model: BaseModel) -> Iterator[SecretSource]:
 def _env(variables: Collection[str]) -> str:
     lines = [f"          {name}: ${{{{ secrets.{secret_of(name)} }}}}" for name in variables]
     return "\n".join(["        env:", *lines]) if lines else ""
+
+
+def _logins(job: str, steps: Sequence[LoginStep]) -> dict[str, str]:
+    """The permission that steps take, and the steps, as lines of a job."""
+    shown = "\n".join(line for step in steps for line in _login(step))
+    return {f"{job}_identity": _IDENTITY if steps else "", f"{job}_login": shown}
+
+
+def _login(step: LoginStep) -> Iterator[str]:
+    yield f"      # Nothing is stored: GitHub vouches for this job. As whom, says its environment: {_named(step)}."
+    yield f"      - name: {step.name}"
+    yield f"        uses: {read_pins()[step.action]}"
+    yield "        with:"
+    for name, text in step.inputs.items():
+        yield f"          {name}: {text if text.startswith('${{') else json.dumps(text)}"
+
+
+def _named(step: LoginStep) -> str:
+    names = identities_of([step])
+    return f"{'variables' if len(names) > 1 else 'variable'} {', '.join(names)}"
 
 
 def _check(asked: Asked) -> None:

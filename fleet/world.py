@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from fleet.errors import FleetError, Locked, OutOfBudget
-from fleet.model import Action, Address, Change, Owned, Spec
+from fleet.model import Address, Change, Spec
 from fleet.pace import Pace
 from fleet.provider import Provider
 
@@ -55,11 +55,8 @@ def is_at(world: Mapping[Address, Spec], address: Address, spec: Spec | None) ->
 
 
 def is_done(world: Mapping[Address, Spec], change: Change) -> bool:
-    """Whether what a change is to bring about is so.
-
-    What is forgotten may stay as it is, as long as it does not carry the marker any more that it carried before.
-    """
-    found, before = world.get(change.address), change.before
-    if change.action is Action.FORGET and isinstance(found, Owned) and isinstance(before, Owned):
-        return found.owner != before.owner
+    """Whether what a change is to bring about is so."""
+    found = world.get(change.address)
+    if found is not None and change.before is not None and change.after is None:
+        return found.has_left(change.before, change.removal or "forget")
     return found == change.after

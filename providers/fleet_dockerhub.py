@@ -26,6 +26,7 @@ from fleet.provider import (
     OciRegistry,
     OwnLogin,
     ProviderError,
+    Registry,
     RegistryImage,
     Secret,
     Settings,
@@ -144,6 +145,8 @@ class DockerHub(OciRegistry):
             url = page.next
             if url is not None and host_of(url) != host_of(self._api):  # our login stays with Docker Hub
                 raise ProviderError(f"{host_of(self._api)} sends the next page of tags to another host: {host_of(url)}")
+
+    latest = Registry.latest  # here a request dates a hundred tags
 
     def _page(self, url: str) -> _Page:
         answer = self._http.send(Ask("GET", url, self._headers()))

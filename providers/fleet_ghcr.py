@@ -38,6 +38,11 @@ RUN = Login(
 )
 """How a build logs in with its own run's token, which GitHub makes for the run and takes back after it."""
 
+LABELS = {"org.opencontainers.image.source": "${{ github.server_url }}/${{ github.repository }}"}
+"""What links a package to its source repository, whoever pushes it first.
+https://docs.github.com/packages/learn-github-packages/connecting-a-repository-to-a-package
+"""
+
 
 class TokenAuth(Frozen):
     """A token."""
@@ -101,14 +106,14 @@ class Ghcr(OciRegistry):
             )
         if isinstance(self._settings.push, OwnLogin):
             ref = OwnLogin.reference(self.name, path)
-            return Home(name, (), Login.stored(self._settings.push.username, ref), self._notes(image))
+            return Home(name, (), Login.stored(self._settings.push.username, ref), self._notes(image), LABELS)
         other = (image.source or owner).partition("/")[0]
         if other.lower() != owner:
             raise ValueError(
                 f"a build of {image.source} can push to packages of {other} only, not to {name}: write "
                 f"`owner: {other}` for {self.name}, or an own login (push: {{username: …, password: …}})"
             )
-        return Home(name, (), RUN, self._notes(image))
+        return Home(name, (), RUN, self._notes(image), LABELS)
 
     def _notes(self, image: RegistryImage) -> tuple[str, ...]:
         """The one step that no API offers: https://docs.github.com/rest/packages/packages has none for visibility."""

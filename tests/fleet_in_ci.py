@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fleet.cli import main
 from fleet.errors import ExitCode
 from fleet.sandbox.github import Limits, Runners, Sandbox, serve_github
 from fleet.sandbox.github.model import EVERYTHING
-from fleet.sandbox.github.model_actions import Environment, JobRun, Run, Secret
+from fleet.sandbox.github.model_actions import Environment, JobRun, Run, Secret, Variable
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.github.objects import find, read_commit
 from fleet.sandbox.http import Request, Response, Service
@@ -65,15 +65,31 @@ class Meanwhile:
         return self.service.handle(request)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the image is to lie: the registry of fleet.yaml by its key, the image's name there, and the secrets and
+    variables that let jobs of an environment in. `has_let_in` says whether anybody who may do something ever was."""
+
+    key: str
+    entry: Mapping[str, Any]
+    image: str
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    has_let_in: Callable[[], bool] = lambda: False
+
+
 class FleetInCI:
     """The repositories, the registry, and somebody who works on them."""
 
-    def __init__(self, github: Sandbox, quay: RunningQuay, folder: Path) -> None:
-        self.github, self.quay = github, quay
+    quay: RunningQuay
+    """The registry, where it is one."""
+
+    def __init__(self, github: Sandbox, place: Place, folder: Path) -> None:
+        self.github, self.place = github, place
         self.meanwhile = Meanwhile(github.loopback.service)
         github.loopback.service = self.meanwhile
         state = github.state
-        self.image = f"{quay.registry_host}/example/climate-image"
+        self.image = place.image
         self.token = state.create_token("ada")
         values = {name: hub_values(self.image) for name in ("one.yaml", "two.yaml")}
         state.create_repository(VALUES, values)
@@ -82,9 +98,7 @@ class FleetInCI:
             "name": "example",
             "state": "git",
             "code_hosts": {"github": host(github.url)},
-            "registries": {
-                "quay": {"type": "quay", "url": quay.url, "namespace": "example", "auth": env("QUAY_TOKEN")}
-            },
+            "registries": {place.key: dict(place.entry)},
         }
         (folder / "fleet.yaml").write_text(self.text())
         assert main(["ci", "init", "github", f"-action={ACTION}"]) == ExitCode.OK
@@ -92,15 +106,18 @@ class FleetInCI:
         self.repository = state.create_repository(FLEET, files)
         self.repository.visibility = "private"
         reading = state.create_token("ada", dict.fromkeys(EVERYTHING, "read"))
-        self.secrets = (self.token, reading, quay.token)
-        self._environment("fleet-plan", {"FLEET_GITHUB_TOKEN": reading, "QUAY_TOKEN": quay.token})
-        apply = self._environment("fleet-apply", {"FLEET_GITHUB_TOKEN": self.token, "QUAY_TOKEN": quay.token})
+        self.secrets = (self.token, reading, *place.secrets.values())
+        self._environment("fleet-plan", {"FLEET_GITHUB_TOKEN": reading, **place.secrets})
+        apply = self._environment("fleet-apply", {"FLEET_GITHUB_TOKEN": self.token, **place.secrets})
         apply.policy, apply.branches = "custom", {1: ("branch", "main")}
 
     def _environment(self, name: str, secrets: Mapping[str, str]) -> Environment:
         state, now = self.github.state, self.github.state.clock.now()
         held = {key: Secret(key, value, now, now) for key, value in secrets.items()}
-        self.repository.environments[name] = made = Environment(state.next_id(), name, now, now, secrets=held)
+        known = self.place.variables.get(name, {})
+        variables = {key: Variable(key, value, now, now) for key, value in known.items()}
+        made = Environment(state.next_id(), name, now, now, secrets=held, variables=variables)
+        self.repository.environments[name] = made
         return made
 
     def text(self) -> str:
@@ -111,7 +128,7 @@ class FleetInCI:
         """Want an image of one's own, and hubs that follow its builds."""
         self.document |= {
             "templates": {"user-image": {"from": "builtin:user-image", "seed": ["environment.yml", "README.md"]}},
-            "images": {"climate": {"repository": SOURCE, "template": "user-image", "registry": "quay"}},
+            "images": {"climate": {"repository": SOURCE, "template": "user-image", "registry": self.place.key}},
             "hubs": {name: hub(name) for name in hubs},
         }
 
@@ -250,26 +267,40 @@ def host(url: str) -> dict[str, Any]:
     return {"type": "github", "base_url": url, "auth": env("GITHUB_TOKEN")}
 
 
-def registry(url: str) -> dict[str, Any]:
-    """The registry."""
-    return {"type": "quay", "url": url, "namespace": "example", "auth": env("QUAY_TOKEN")}
-
-
 @contextmanager
 def fleet_in_ci(
     folder: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> Iterator[FleetInCI]:
-    """The fleet repository with its workflow, and nothing made yet; GitHub's descriptions judge every exchange."""
+    """The fleet repository with its workflow, its registry a Quay, and nothing made yet."""
     (folder / "start").mkdir()
     monkeypatch.chdir(folder / "start")
+    with serve_quay() as quay, judged_github(folder, record_property) as github:
+        entry = {"type": "quay", "url": quay.url, "namespace": "example", "auth": env("QUAY_TOKEN")}
+        image = f"{quay.registry_host}/example/climate-image"
+        made = FleetInCI(github, Place("quay", entry, image, {"QUAY_TOKEN": quay.token}), folder / "start")
+        made.quay = quay
+        yield made
+
+
+@contextmanager
+def judged_github(
+    folder: Path,
+    record_property: Callable[[str, object], None],
+    services: Mapping[str, str] | None = None,
+    registries: Mapping[str, str] | None = None,
+    program: str = PROGRAM,
+) -> Iterator[Sandbox]:
+    """A GitHub whose runners have fleet, and an organisation; GitHub's own descriptions judge every exchange."""
     limits = replace(Limits(), content_per_minute=None, content_per_hour=None)
-    runners = Runners({ACTION: ROOT}, {"fleet/bin/fleet": PROGRAM})
-    with serve_github(folder / "github", limits=limits, runners=runners) as github, serve_quay() as quay:
+    runners = Runners({ACTION: ROOT}, {"fleet/bin/fleet": program})
+    with serve_github(
+        folder / "github", limits=limits, runners=runners, services=services, registries=registries
+    ) as github:
         judge = Judge(github.loopback.service)
         github.loopback.service = judge
         for login in ("ada", "mallory"):
             github.state.create_user(login)
         github.state.create_organization("example-org", admins=["ada"])
-        yield FleetInCI(github, quay, folder / "start")
+        yield github
     assert judge.disagreements == []
     judge.report(record_property)

@@ -94,7 +94,7 @@ class Judge:
     def handle(self, request: Request) -> Response:
         """Let the service answer, and judge both sides. An answer of 501 is the sandbox's own, and is not judged."""
         response = self.service.handle(request)
-        if response.status != 501 and not re.search(r"\.git/|/info/refs$", request.path):
+        if response.status != 501 and not re.search(r"\.git/|/info/refs$|^/_apis/", request.path):
             found = list(_graphql(request) if request.path == "/graphql" else _rest(request, response))
             with self._lock:
                 self.counts["graphql" if request.path == "/graphql" else "rest"] += 1

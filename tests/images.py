@@ -29,13 +29,17 @@ class Image:
     labels: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
     layer: bytes = b"\0" * 1024
+    created: str | None = None
 
     @property
     def config(self) -> bytes:
         """The image's configuration."""
         rootfs = {"type": "layers", "diff_ids": [digest_of(self.layer)]}
         labels = {"config": {"Labels": dict(self.labels)}}
-        return json.dumps({"architecture": self.architecture, "os": "linux", "rootfs": rootfs, **labels}).encode()
+        made = {"created": self.created} if self.created else {}
+        return json.dumps(
+            {"architecture": self.architecture, "os": "linux", "rootfs": rootfs, **labels, **made}
+        ).encode()
 
     @property
     def manifest(self) -> bytes:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from github import Auth, Github
 
 from fleet.cli import main
 from fleet.errors import ExitCode
 from fleet.sandbox.github import Sandbox
+from fleet.sandbox.github.actions import runs
 from fleet.sandbox.http import Loopback, Request, Response
 
 SOURCE = "example-org/climate-image"
@@ -72,3 +75,31 @@ class Rotating:
         self.assert_one()
         assert self.stored() != older
         assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+    def leaves_after_the_last_build(self, switch: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Builds log in another way, and what they pushed with before leaves when none can be using it."""
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+        repository, live = self.github.state.repository(SOURCE), self.live()
+        self._start_elsewhere()
+        switch()
+        with monkeypatch.context() as patience:
+            patience.setattr("fleet.retirement.PATIENCE", 0.0)
+            assert main(["apply", "-auto-approve"]) == ExitCode.BUDGET
+        assert repository.runs[-1].conclusion == "success", "the build that needs no secret comes first"
+        assert repository.secrets, "the secret left while a build was running"
+        assert self.live() == live
+        with self.github.state.lock:
+            runs.cancel(self.github.state, repository.runs[-2])
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+        assert (repository.secrets, self.live()) == ({}, set())
+        assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+
+    def _start_elsewhere(self) -> None:
+        """Start a build on another branch that does not end by itself."""
+        client = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"]), base_url=self.github.url, retry=None)
+        repository = client.get_repo(SOURCE)
+        repository.create_git_ref("refs/heads/topic", str(self.github.state.repository(SOURCE).head))
+        self.github.state.settings.builds = "hang"
+        assert repository.get_workflow("build.yaml").create_dispatch("topic")
+        self.github.state.settings.builds = "run"
+        client.close()

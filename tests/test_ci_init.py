@@ -56,8 +56,30 @@ def ran(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+IN_CLOUDS = """\
+  us: {type: ecr, account: "123456789012", region: us-west-2}
+  eu: {type: ecr, account: "123456789012", region: eu-west-1}
+  google: {type: gar, project: hubs, project_number: "1", location: us}
+  azure: {type: acr, registry: example, subscription: 0b1f6471-1bf0-4dda-aec3-111122223333, resource_group: hubs}
+"""
+"""Registries that need no stored secret, as entries of `registries`."""
+CLOUD_STEPS = ["Log in to AWS", "Log in to Google Cloud", "Log in to Azure"]
+
+
+def in_clouds(entries: str = IN_CLOUDS) -> None:
+    """Have the fleet use these registries too."""
+    Path("fleet.yaml").write_text(FLEET.replace("images:", f"{entries}images:"))
+
+
+def logins_in(job: str) -> list[str]:
+    """The steps of a job that log in."""
+    return [step["name"] for step in written()["jobs"][job]["steps"] if step["name"].startswith("Log in")]
+
+
+@pytest.mark.parametrize("clouds", ["", IN_CLOUDS])
 @pytest.mark.parametrize("options", [[], ["-without=quay"]])
-def test_schema_and_zizmor_find_nothing_in_the_workflow(repository: Path, options: list[str]) -> None:
+def test_schema_and_zizmor_find_nothing_in_the_workflow(repository: Path, options: list[str], clouds: str) -> None:
+    in_clouds(clouds)
     assert init(*options) == ExitCode.OK
     ran(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW)
     ran(BIN / "zizmor", "--offline", "--no-progress", "--min-severity=medium", "--persona=regular", WORKFLOW)
@@ -69,19 +91,25 @@ def test_schema_and_zizmor_find_nothing_in_the_action() -> None:
 
 
 def test_every_action_is_pinned_by_the_one_table(repository: Path) -> None:
+    in_clouds()
     assert init() == ExitCode.OK
-    names = ("checkout", "setup-python", "upload-artifact", "download-artifact")
+    names = (
+        *("checkout", "setup-python", "upload-artifact", "download-artifact"),
+        *("aws-credentials", "google-auth", "azure-login"),
+    )
     text = Path(WORKFLOW).read_text() + (ROOT / "action.yml").read_text()
     used = set(re.findall(r"^ +(?:- )?uses: (.+)$", text, re.MULTILINE))
     assert used == {ACTION, *(str(read_pins()[name]) for name in names)}
 
 
 def test_the_forks_job_sees_no_secret_writes_nothing_and_asks_nobody(repository: Path) -> None:
+    in_clouds()
     assert init() == ExitCode.OK
     fork = written()["jobs"]["fork"]
     assert fork["permissions"] == {"contents": "read"}
     assert "environment" not in fork
     assert "secrets." not in str(fork)
+    assert "vars." not in str(fork)
     assert fork["steps"][-1]["with"] == {"command": "plan", "fleet-file": "fleet.yaml", "offline": "true"}
 
 
@@ -94,9 +122,42 @@ def test_each_job_has_its_own_rights_and_the_secrets_that_it_needs(repository: P
     assert jobs["plan"]["steps"][-1]["env"] == jobs["drift"]["steps"][-1]["env"] == token
     assert jobs["apply"]["steps"][-1]["env"] == {**token, "QUAY_TOKEN": "${{ secrets.QUAY_TOKEN }}"}
     assert jobs["plan"]["steps"][-1]["with"]["without"] == "quay"
-    assert jobs["apply"]["concurrency"] == {"group": "fleet-example", "cancel-in-progress": False}
+    assert jobs["apply"]["concurrency"] == {
+        "group": "fleet-example", "cancel-in-progress": False, "queue": "max",
+    }  # fmt: skip
     assert (jobs["plan"]["environment"], jobs["apply"]["environment"]) == ("fleet-plan", "fleet-apply")
     assert all(right == "read" for right in jobs["drift"]["permissions"].values())
+
+
+def test_jobs_log_in_once_to_each_cloud_without_a_stored_secret(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_clouds()
+    assert init() == ExitCode.OK
+    assert [logins_in(job) for job in ("plan", "fork", "apply", "drift")] == [CLOUD_STEPS, [], CLOUD_STEPS, CLOUD_STEPS]
+    jobs = written()["jobs"]
+    assert [jobs[job]["permissions"].get("id-token") for job in jobs] == ["write", None, "write", "write"]
+    (step,) = [one for one in jobs["apply"]["steps"] if one["name"] == "Log in to AWS"]
+    assert step["with"] == {"aws-region": "us-west-2", "role-to-assume": "${{ vars.FLEET_AWS_ROLE }}"}
+    named = "FLEET_AWS_ROLE, FLEET_GOOGLE_PROVIDER, FLEET_AZURE_CLIENT, FLEET_AZURE_TENANT"
+    assert f"Give both these variables, of which fleet-plan's name who can only read: {named}." in (
+        capsys.readouterr().out
+    )
+
+
+def test_what_reading_jobs_do_without_they_do_not_log_in_to(repository: Path) -> None:
+    in_clouds()
+    assert init("-without=us", "-without=eu", "-without=google", "-without=azure") == ExitCode.OK
+    assert [logins_in(job) for job in ("plan", "apply", "drift")] == [[], CLOUD_STEPS, []]
+    assert "id-token" not in written()["jobs"]["plan"]["permissions"]
+
+
+def test_a_login_that_fleet_yaml_names_stays_a_secret(repository: Path) -> None:
+    auth = "auth: {key: {env: GOOGLE_KEY}}"
+    in_clouds(f'  google: {{type: gar, project: hubs, project_number: "1", location: us, {auth}}}\n')
+    assert init() == ExitCode.OK
+    assert logins_in("apply") == []
+    assert written()["jobs"]["apply"]["steps"][-1]["env"]["GOOGLE_KEY"] == "${{ secrets.GOOGLE_KEY }}"
 
 
 def test_writing_it_again_changes_nothing_and_an_edit_is_not_lost(

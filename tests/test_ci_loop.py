@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from fleet.sandbox.github.model_actions import JobRun
 from fleet.sandbox.github.model_pulls import Pull
 from fleet.sandbox.http import Fault, Request
 from fleet.testing.crash import CRASH_POINTS
-from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, exit_code, fleet_in_ci
+from fleet.workflow_file import WORKFLOW
+from tests.fleet_in_ci import FLEET, LONGEST, SOURCE, VALUES, FleetInCI, exit_code, fleet_in_ci, hub
 
 
 @pytest.fixture
@@ -68,6 +70,14 @@ def test_what_is_edited_by_hand_is_drift(stands: FleetInCI) -> None:
     assert ".github/workflows/test.yaml was last changed by" in drift.log
 
 
+def test_what_is_edited_by_hand_in_a_values_file_is_told_with_its_commit(stands: FleetInCI) -> None:
+    head = stands.github.commit(VALUES, {"one.yaml": stands.values().replace(stands.tag(), "by-hand")}, "Try this")
+    drift = stands.drift()
+    assert exit_code(drift) == ExitCode.CHANGES
+    assert re.search(rf"one.yaml:3 was last changed by \S+ in {head[:12]} of 2\d\d\d-\d\d-\d\d: Try this", drift.log)
+    assert head[:12] in drift.summary
+
+
 def build(ci: FleetInCI, version: str) -> str:
     """Change the image, and wait for its build; the tag that it gave."""
     ci.github.commit(SOURCE, {"environment.yml": f"dependencies: [python={version}]\n"})
@@ -100,18 +110,18 @@ def test_what_nobody_reviewed_is_applied_by_hand_alone(stands: FleetInCI) -> Non
 @pytest.fixture
 def pinned(stands: FleetInCI) -> FleetInCI:
     """Both hubs hold to the first build, and there is a newer one."""
-    for hub in stands.document["hubs"].values():
-        hub["slots"]["default"]["track"] = stands.tag()
+    for each in stands.document["hubs"].values():
+        each["slots"]["default"]["track"] = stands.tag()
     apply_now(stands)
     build(stands, "3.12")
     return stands
 
 
-def propose_newest(ci: FleetInCI, hub: str, *, wait: bool = True) -> Pull:
+def propose_newest(ci: FleetInCI, name: str, *, wait: bool = True) -> Pull:
     """Propose that a hub, and as far as this branch knows no other, has the newest build."""
     ci.document = yaml.safe_load(ci.file(FLEET, "fleet.yaml"))
-    ci.document["hubs"][hub]["slots"]["default"]["track"] = ci.tag()
-    return ci.propose(f"newest-for-{hub}", wait=wait)
+    ci.document["hubs"][name]["slots"]["default"]["track"] = ci.tag()
+    return ci.propose(f"newest-for-{name}", wait=wait)
 
 
 def test_what_another_pull_request_changed_in_between_makes_a_review_stale(pinned: FleetInCI) -> None:
@@ -166,6 +176,55 @@ def test_two_merges_at_once_are_applied_one_after_the_other(pinned: FleetInCI, m
     assert exit_code(pinned.job("apply")) == (ExitCode.OK if made_on_the_first else ExitCode.STALE), pinned.shown()
     assert pinned.tag() in pinned.values("one.yaml")
     assert (pinned.tag() in pinned.values("two.yaml")) is made_on_the_first
+
+
+@pytest.fixture
+def three(stands: FleetInCI) -> FleetInCI:
+    """Three hubs that hold to the first build, and there is a newer one."""
+    stands.github.commit(VALUES, {"three.yaml": stands.values("one.yaml")})
+    stands.document["hubs"]["three"] = hub("three")
+    for each in stands.document["hubs"].values():
+        each["slots"]["default"]["track"] = stands.tag()
+    apply_now(stands)
+    build(stands, "3.12")
+    return stands
+
+
+@pytest.mark.parametrize("queue", ["max", "single"])
+def test_of_three_merges_at_once_each_is_applied_or_done_by_the_next(three: FleetInCI, queue: str) -> None:
+    if queue == "single":
+        text = three.file(FLEET, WORKFLOW).replace("queue: max", "queue: single")
+        three.github.commit(FLEET, {WORKFLOW: text}, "As a server without queues has it [skip ci]")
+    before = len(applies(three))
+
+    def while_the_first_is_applied() -> None:
+        for number, name in enumerate(["two", "three"], 2):
+            made = propose_newest(three, name, wait=False)
+            until(three, lambda made=made: len(made.comments) == 1 and three.job("plan").conclusion == "success")  # type: ignore[misc]
+            three.merge(made, wait=False)
+            until(three, lambda number=number: len(applies(three)) == before + number)  # type: ignore[misc]
+
+    three.meanwhile.acts.append((writes_values, while_the_first_is_applied))
+    three.merge(propose_newest(three, "one"))
+    three.wait()
+    assert three.meanwhile.acts == []
+    ends = [job.conclusion for job in applies(three)[before:]]
+    assert ends == ["success", "success" if queue == "max" else "cancelled", "success"], three.shown()
+    assert [three.tag() in three.values(f"{name}.yaml") for name in ("one", "two", "three")] == [True] * 3
+
+
+def test_of_three_merges_that_knew_nothing_of_each_other_the_later_stop_and_say_how_to_go_on(three: FleetInCI) -> None:
+    pulls = [propose_newest(three, name) for name in ("one", "two", "three")]
+    three.github.actions.hold()
+    for pull in pulls:
+        three.merge(pull, wait=False)
+    three.github.actions.release()
+    three.wait()
+    ends = sorted(exit_code(three.job("apply", number)) for number in (-3, -2, -1))
+    assert ends == [ExitCode.OK, ExitCode.STALE, ExitCode.STALE], three.shown()
+    assert "start this workflow by hand" in three.shown()
+    three.by_hand()
+    assert [three.tag() in three.values(f"{name}.yaml") for name in ("one", "two", "three")] == [True] * 3
 
 
 KILLS = [("github", 4, "before"), ("quay", 2, "after")]

@@ -455,17 +455,6 @@ jupyterhub:
 """
 
 
-def test_what_is_not_built_yet_is_refused_by_name(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
-    little.document["code_hosts"] = {"github": {"type": "github", "auth": {"token": {"env": "GITHUB_TOKEN"}}}}
-    little.document["removed"] = [{"address": "github:repository:example-org/old", "then": "archive"}]
-    little.save()
-    assert run(capsys, "validate")[0] == ExitCode.OK
-    code, _, err = run(capsys, "plan")
-    assert code == ExitCode.ERROR
-    assert "to archive what has left the file is not built yet" in err
-    assert "fleet.yaml:" in err
-
-
 def test_a_missing_values_file_names_the_hub(little: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
     little.document["hubs"]["one"]["values"]["files"] = ["nowhere.yaml"]
     little.save()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from fleet.cli import main
 from fleet.errors import ExitCode
-from tests.little_fleet import LittleFleet
+from tests.little_fleet import LittleFleet, git
 
 
 @pytest.fixture
@@ -44,6 +47,22 @@ def test_the_world_changed(applied: LittleFleet, capsys: pytest.CaptureFixture[s
     assert "The world changed" in out
     assert "now: tag: bbbbbbbbbbbb → cccccccccccc" in out
     assert "The file changed" not in out
+    (commit, day) = git(applied.infrastructure, "log", "-1", "--format=%H %as").split()
+    assert f"three.yaml:3 was last changed by An Operator in {commit[:12]} of {day}: by hand" in out
+
+
+def test_a_hosts_silence_about_who_it_was_hides_nothing(
+    applied: LittleFleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    by_hand(applied, "cccccccccccc")
+    real = shutil.which("git")
+    (tmp_path / "git").write_text(f'#!/bin/sh\ncase "$*" in *blame*) exit 128;; esac\nexec {real} "$@"\n')
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert main(["drift"]) == ExitCode.CHANGES
+    captured = capsys.readouterr()
+    assert "now: tag: bbbbbbbbbbbb → cccccccccccc" in captured.out
+    assert "Who changed what stands in values files is not known: git blame failed" in captured.err
 
 
 def test_the_file_changed_which_is_no_drift(applied: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +101,9 @@ def test_drift_as_json_lines(applied: LittleFleet, capsys: pytest.CaptureFixture
     assert (change["moved"], change["action"]) == ("world", "update")
     assert change["found"]["tag"] == "cccccccccccc"
     assert change["wanted"] == change["applied"]
+    assert change["authors"] == {"three.yaml:3": "An Operator"}
+    ((part, commit),) = change["commits"].items()
+    assert (part, commit["author"], commit["message"].strip()) == ("three.yaml:3", "An Operator", "by hand")
 
 
 def test_drift_as_markdown(applied: LittleFleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,3 +113,4 @@ def test_drift_as_markdown(applied: LittleFleet, capsys: pytest.CaptureFixture[s
     assert out.startswith("### fleet drift · `example`: 1 moved")
     assert "#### The world changed" in out
     assert "three.yaml of ./infrastructure" in out
+    assert "three.yaml:3 was last changed by An Operator" in out

@@ -122,18 +122,33 @@ def test_a_build_logs_in_with_a_key_and_pushes(clouds: Clouds) -> None:
     assert len(clouds.google.state.keys) == 1
 
 
-def test_a_key_is_replaced_while_a_build_pushes(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
-    clouds.document["registries"]["gar"]["push"] = "key"
-    clouds.save()
-
+def rotating(clouds: Clouds) -> Rotating:
     def secret() -> str:
         return clouds.github.state.repository(SOURCE).secrets["DOCKER_PASSWORD"].value
 
-    rotating = Rotating(
+    return Rotating(
         clouds.github,
         clouds.google.loopback,
         shows=secret,
         live=lambda: {str(key).rpartition("/")[2] for key in clouds.google.state.keys},
         stored=lambda: str(json.loads(base64.b64decode(secret()))["private_key_id"]),
     )
-    rotating.goes_well_during_a_build(monkeypatch)
+
+
+def test_a_key_is_replaced_while_a_build_pushes(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
+    clouds.document["registries"]["gar"]["push"] = "key"
+    clouds.save()
+    rotating(clouds).goes_well_during_a_build(monkeypatch)
+
+
+def test_a_build_that_pushes_with_a_key_ends_well_before_the_key_leaves(
+    clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_a_key() -> None:
+        clouds.document["registries"]["gar"]["push"] = "keyless"
+        clouds.save()
+
+    clouds.document["registries"]["gar"]["push"] = "key"
+    clouds.save()
+    rotating(clouds).leaves_after_the_last_build(without_a_key, monkeypatch)
+    assert not clouds.google.state.accounts

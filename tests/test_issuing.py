@@ -50,7 +50,7 @@ class Bank(Issuer):
     def prove(self, source: Address, issued: Issued) -> None:
         self._raise("prove")
 
-    def revoke(self, source: Address, keep: str) -> None:
+    def revoke(self, source: Address, keep: str | None) -> None:
         self.keys = [key for key in self.keys if key == keep]
         self._raise("revoke")
 

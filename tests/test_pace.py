@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from fleet.errors import OutOfBudget, TryAgain
+from fleet.errors import OutOfBudget, ProviderError, TryAgain
 from fleet.pace import Budget, Pace
 from fleet.provider import Limits
 
@@ -93,5 +93,17 @@ def test_the_last_trouble_is_what_is_raised() -> None:
     def work() -> None:
         raise TryAgain("still busy")
 
-    with pytest.raises(TryAgain, match="still busy"):
+    with pytest.raises(ProviderError, match=r"^still busy$"):
         Pace(clock=Clock()).repeat(Limits(attempts=2), work)
+
+
+def test_work_within_work_is_given_up_once() -> None:
+    pace, limits, asked = Pace(clock=Clock()), Limits(attempts=5), []
+
+    def ask() -> None:
+        asked.append(1)
+        raise TryAgain("busy")
+
+    with pytest.raises(ProviderError, match=r"^busy$"):
+        pace.repeat(limits, lambda: pace.repeat(limits, ask))
+    assert len(asked) == limits.attempts

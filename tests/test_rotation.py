@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Little:
 
     github: Sandbox
     registry: dict[str, Any]
+    others: dict[str, Any] = field(default_factory=dict)
+    lives_in: str = "registry"
 
     def save(self) -> None:
         """Write fleet.yaml."""
@@ -41,8 +43,8 @@ class Little:
             "code_hosts": {
                 "github": {"type": "github", "base_url": self.github.url, "auth": {"token": {"env": "GITHUB_TOKEN"}}}
             },
-            "registries": {"registry": self.registry},
-            "images": {"climate": {"repository": SOURCE, "registry": "registry"}},
+            "registries": {"registry": self.registry, **self.others},
+            "images": {"climate": {"repository": SOURCE, "registry": self.lives_in}},
         }
         Path("fleet.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
@@ -53,6 +55,10 @@ class Little:
         assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
         state = json.loads(Path(".fleet/state.json").read_text())
         assert (state["begun"], state["retiring"]) == ({}, [])
+
+    def journal(self) -> bytes:
+        """What fleet has written down."""
+        return Path(".fleet/journal.jsonl").read_bytes()
 
     def secret(self, name: str) -> str:
         """What GitHub holds."""
@@ -97,9 +103,10 @@ def rotate() -> None:
     assert main(["credentials", "rotate", "-auto-approve"]) == ExitCode.OK
 
 
-def kill_rotation_everywhere(little: Little, services: list[Loopback], assert_one: Callable[[], None]) -> int:
-    """Kill a rotation before and after each write to each service; a run that comes after it ends with one credential
-    that is live and stored. Returns the kills."""
+def kill_everywhere(
+    little: Little, services: list[Loopback], run: Callable[[], None], assert_well: Callable[[], None]
+) -> int:
+    """Kill a run before and after each write to each service; all is well after the next one. Returns the kills."""
     kills = 0
     for loopback in services:
         for when in ("before", "after"):
@@ -111,10 +118,10 @@ def kill_rotation_everywhere(little: Little, services: list[Loopback], assert_on
                     fault.pid = lambda: pid
                     loopback.faults.append(fault)
 
-                end = run_armed(rotate, arm)
+                end = run_armed(run, arm)
                 loopback.faults.clear()
                 little.apply()
-                assert_one()
+                assert_well()
                 if not end.killed:
                     break
                 kills += 1
@@ -130,14 +137,13 @@ def test_robots_are_replaced_whenever_the_run_is_killed(
         assert little.secret("QUAY_PASSWORD") == quay.state.robots[name]["token"]
         assert quay.state.repositories["example/climate-image"]["permissions"] == {name: "write"}
 
-    kills = kill_rotation_everywhere(little, [quay.loopback, little.github.loopback], assert_one)
+    kills = kill_everywhere(little, [quay.loopback, little.github.loopback], rotate, assert_one)
     assert kills > 10
     record_property(CRASH_POINTS, kills)
 
 
-def test_keys_are_replaced_whenever_the_run_is_killed(
-    github: Sandbox, google: GoogleSandbox, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.fixture
+def keyed(github: Sandbox, google: GoogleSandbox) -> Little:
     registry = {
         **google.keys({"auth": {"token": {"env": "GOOGLE_TOKEN"}}}),
         "type": "gar",
@@ -147,13 +153,63 @@ def test_keys_are_replaced_whenever_the_run_is_killed(
     }
     little = Little(github, registry)
     little.apply()
+    return little
 
+
+def test_keys_are_replaced_whenever_the_run_is_killed(
+    keyed: Little, google: GoogleSandbox, record_property: Callable[[str, object], None]
+) -> None:
     def assert_one() -> None:
-        stored = json.loads(base64.b64decode(little.secret("DOCKER_PASSWORD")))
+        stored = json.loads(base64.b64decode(keyed.secret("DOCKER_PASSWORD")))
         assert {str(key).rpartition("/")[2] for key in google.state.keys} == {stored["private_key_id"]}
 
-    kills = kill_rotation_everywhere(little, [google.loopback, github.loopback], assert_one)
+    kills = kill_everywhere(keyed, [google.loopback, keyed.github.loopback], rotate, assert_one)
     assert kills > 5
+    record_property(CRASH_POINTS, kills)
+
+
+def test_a_key_leaves_whenever_the_run_is_killed(
+    keyed: Little, google: GoogleSandbox, record_property: Callable[[str, object], None]
+) -> None:
+    def switch() -> None:
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+
+    def assert_gone_and_begin_again() -> None:
+        assert (github_secrets(keyed), google.state.keys, google.state.accounts) == ({}, {}, {})
+        keyed.registry["push"] = "key"
+        keyed.apply()
+        assert set(github_secrets(keyed)) == {"DOCKER_PASSWORD"}
+        keyed.registry["push"] = "keyless"
+        keyed.save()
+
+    keyed.registry["push"] = "keyless"
+    keyed.save()
+    kills = kill_everywhere(keyed, [google.loopback, keyed.github.loopback], switch, assert_gone_and_begin_again)
+    assert kills > 5
+    record_property(CRASH_POINTS, kills)
+
+
+def test_an_image_that_moves_to_another_registry_leaves_no_robot_behind(
+    little: Little, quay: RunningQuay, google: GoogleSandbox, record_property: Callable[[str, object], None]
+) -> None:
+    def move() -> None:
+        assert main(["apply", "-auto-approve"]) == ExitCode.OK
+
+    def assert_moved_and_move_back() -> None:
+        assert (github_secrets(little), quay.state.robots) == ({}, {})
+        assert "managed by fleet" not in quay.state.repositories["example/climate-image"]["description"]
+        little.lives_in = "registry"
+        little.apply()
+        assert list(quay.state.robots) == [little.secret("QUAY_USERNAME")]
+        little.lives_in = "gar"
+        little.save()
+
+    keys = google.keys({"auth": {"token": {"env": "GOOGLE_TOKEN"}}})
+    little.others["gar"] = {**keys, "type": "gar", "location": "us-central1", "url": google.loopback.url}
+    little.lives_in = "gar"
+    little.save()
+    kills = kill_everywhere(little, [quay.loopback, little.github.loopback], move, assert_moved_and_move_back)
+    assert kills > 3
     record_property(CRASH_POINTS, kills)
 
 

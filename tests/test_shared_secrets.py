@@ -248,15 +248,35 @@ def test_without_its_state_a_fleet_plans_nothing_else(sharers: Sharers) -> None:
     assert sharers.run("plan", "-detailed-exitcode") == ExitCode.OK
 
 
+def test_a_shared_login_that_builds_need_no_more_leaves_after_a_green_build_without_it(
+    sharers: Sharers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sharers.apply()
+    for image in sharers.document["images"].values():
+        del image["secrets"]
+    sharers.github.state.settings.builds = "fail"
+    assert sharers.run("apply", "-auto-approve") == ExitCode.PARTIAL
+    assert sharers.selected() == ["one", "two"]
+    assert sharers.run("plan", "-detailed-exitcode") == ExitCode.CHANGES
+    assert sharers.selected() == ["one", "two"]
+    sharers.github.state.settings.builds = "run"
+    for name in ("one", "two"):
+        sharers.github.commit(f"example-org/{name}", {"environment.yml": "dependencies: [numpy]\n"})
+    sharers.github.actions.wait(20)
+    sharers.apply()
+    assert sharers.secrets == {}
+    assert sharers.pushed() == ["one", "two"]
+
+
 def test_where_a_shared_login_lies_is_told(sharers: Sharers, capsys: pytest.CaptureFixture[str]) -> None:
     sharers.apply()
     capsys.readouterr()
     assert sharers.run("credentials", "list", "-json") == ExitCode.OK
     logins = json.loads(capsys.readouterr().out)["credentials"]
     places = {one["image"]: (one["kind"], one["stored_in"], one["trouble"]) for one in logins}
-    assert places == dict.fromkeys(
-        ("one", "two"), ("own login", [f"github:organization-secret:example-org/{SECRET}"], None)
-    )
+    assert places == {
+        name: ("own login", [f"github:selected-secret:example-org/{name}/{SECRET}"], None) for name in ("one", "two")
+    }
 
 
 def test_a_plan_without_changes_asks_once_for_each_secret_and_variable_whoever_shares_it(sharers: Sharers) -> None:

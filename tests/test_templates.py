@@ -22,6 +22,7 @@ from fleet.provider import Login
 from fleet.render import RenderValues, TemplateFile, render
 from fleet.sandbox.github.actions.workflow import parse
 from fleet.templates import MAX_FILE, Template, read_pins, read_template
+from fleet_ghcr import LABELS
 from tests.logins import LOGINS
 
 BUILD, TEST = MANAGED = (".github/workflows/build.yaml", ".github/workflows/test.yaml")
@@ -36,6 +37,7 @@ NO_LOGIN = RenderValues("127.0.0.1:5000", "climate", "release/1.x", read_pins())
 ALL = {"no login": NO_LOGIN, **{name: values_of(*given) for name, given in LOGINS.items()}}
 LOGIN = ALL["a stored password"]
 ALL["an environment"] = dataclasses.replace(LOGIN, environment="registry")
+ALL["labels"] = dataclasses.replace(ALL["GITHUB_TOKEN"], labels=LABELS)
 
 
 def builtin() -> Template:
@@ -154,6 +156,13 @@ def test_a_build_logs_in_before_it_builds_and_hands_the_login_on(kind: str) -> N
     assert last["with"]["DOCKER_REGISTRY"] == host
 
 
+def test_labels_are_given_to_the_image_where_a_registry_wants_them() -> None:
+    source = "${{ github.server_url }}/${{ github.repository }}"
+    given = f'REPO2DOCKER_EXTRA_ARGS: "--label org.opencontainers.image.source={source}"'
+    assert given in workflow(BUILD, ALL["labels"]).decode()
+    assert b"REPO2DOCKER_EXTRA_ARGS" not in workflow(BUILD)
+
+
 def test_rendering_gives_the_same_bytes_again() -> None:
     assert workflow(BUILD) == workflow(BUILD)
     assert workflow(BUILD) != workflow(BUILD, dataclasses.replace(LOGIN, default_branch="trunk"))
@@ -162,7 +171,7 @@ def test_rendering_gives_the_same_bytes_again() -> None:
 
 # --- the table of actions
 
-IN_CI = {"setup-python", "upload-artifact", "download-artifact"}
+IN_CI = {"setup-python", "upload-artifact", "download-artifact", "azure-login"}
 """Those that only the workflow of a fleet repository and fleet's own action use."""
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -22,7 +22,7 @@ from fleet.sandbox.github.objects import find, read_commit
 from fleet.sandbox.http import Fault
 from fleet.sandbox.quay import RunningQuay, serve_quay
 from fleet.sandbox.registry import Registry
-from fleet.testing.crash import CRASH_POINTS
+from fleet.testing.crash import CRASH_POINTS, run_armed
 from tests.github_judge import Judge
 from tests.little_fleet import LittleFleet
 from tests.rotations import Rotating
@@ -446,3 +446,50 @@ def test_a_secret_moves_into_an_environment_and_goes_with_its_image(
     assert main(["apply", "-auto-approve"]) == ExitCode.OK, capsys.readouterr()
     assert (source.topics, held.secrets) == ((), {})
     assert list(held.branches.values()) == [("branch", "main")]
+
+
+def leave(whole: WholeFleet, then: str) -> None:
+    """Take the image and its hub out of the file, with a word on what becomes of its source repository."""
+    whole.document |= {"images": {}, "hubs": {}, "removed": [{"address": f"github:repository:{SOURCE}", "then": then}]}
+    whole.save()
+
+
+@pytest.mark.parametrize("then", ["archive", "destroy"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_left_the_file_is_archived_or_destroyed_wherever_a_run_is_killed(
+    whole: WholeFleet, then: str, when: Literal["before", "after"], record_property: Callable[[str, object], None]
+) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    repository = whole.github.state.repository(SOURCE)
+    leave(whole, then)
+    kills = 0
+    for method in ("DELETE", "PATCH"):
+        fault = Fault("kill", method, "/repos/.*", when=when)
+
+        def arm(pid: int, fault: Fault = fault) -> None:
+            fault.pid = lambda: pid
+            whole.github.loopback.faults.append(fault)
+
+        kills += run_armed(lambda: main(["apply", "-auto-approve"]), arm).killed
+        whole.github.loopback.faults.clear()
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK
+    record_property(CRASH_POINTS, kills)
+    assert kills
+    assert (repository.secrets, whole.quay.state.robots) == ({}, {})
+    assert repository.archived if then == "archive" else whole.github.state.find_repository(SOURCE) is None
+    assert whole.tags, "a registry repository stays with all its images"
+
+
+def test_protect_and_limits_cover_what_is_destroyed(whole: WholeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["apply", "-auto-approve"]) == ExitCode.OK
+    leave(whole, "destroy")
+    for rule in ({"protect": ["github:repository:*"]}, {"limits": {"remove": 0}}):
+        whole.document |= rule
+        whole.save()
+        assert main(["apply", "-auto-approve"]) == ExitCode.REFUSED
+        whole.document = {key: value for key, value in whole.document.items() if key not in rule}
+    shown = capsys.readouterr()
+    assert f"- repository {SOURCE}" in shown.out
+    assert "forbids to delete github:repository" in shown.err
+    assert whole.github.state.find_repository(SOURCE)

@@ -29,6 +29,8 @@ from fleet.site import SiteReference
 from fleet.telling import Teller
 from fleet.terminal import Line, count, line, write
 
+_GO_ON = "To go on, review the plan of now: open a pull request, or start this workflow by hand (`fleet apply`)."
+
 
 def run(options: argparse.Namespace) -> int:
     """Make the world as fleet.yaml says, or carry out a saved plan."""
@@ -103,7 +105,7 @@ def _compare(opened: Run, plan: Plan, expected: str, reviewed: Reviewed | None, 
     document = completed(reviewed, plan, opened.state, opened.begun)
     if hash_of(document) != expected:
         moved = what_moved(reviewed.decided, document)
-        raise Stale("\n".join(["nothing was written, because this is not the plan that was reviewed:", *moved]))
+        raise Stale("\n".join(["nothing was written, because this is not the plan that was reviewed:", *moved, _GO_ON]))
     shown = len(as_reviewed(plan, reviewed).changes)
     if shown < len(plan.changes):
         number = count(len(plan.changes) - shown, "change")

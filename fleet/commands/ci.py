@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from fleet.config import load
+from fleet.config import Fleet, load
 from fleet.errors import ExitCode, FleetError, Stale
 from fleet.files import write_atomically
 from fleet.posting import agreed
@@ -14,7 +15,16 @@ from fleet.runner import runner_of
 from fleet.telling_github import file_in
 from fleet.terminal import line, write
 from fleet.workflow_commands import append_outputs
-from fleet.workflow_file import WORKFLOW, Asked, elsewhere, secret_of, variables_of, workflow_of
+from fleet.workflow_file import (
+    WORKFLOW,
+    Asked,
+    elsewhere,
+    identities_of,
+    logins_of,
+    secret_of,
+    variables_of,
+    workflow_of,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,21 +50,29 @@ def _init(options: argparse.Namespace) -> int:
         write_atomically(path, text.encode())
     except OSError as error:
         raise FleetError(f"{WORKFLOW} cannot be written: {error.strerror}") from None
-    _say_what_is_next(fleet.name, variables_of(fleet), elsewhere(fleet), fleet.state_folder)
+    write([line(("bold", f"{WORKFLOW} is written"), f" for the fleet {fleet.name}. Next:")])
+    write(line(f"  {number}. {step}") for number, step in enumerate(_steps(fleet), 1))
+    write(line(("attention", "  !  "), trouble) for trouble in _troubles(fleet))
     return ExitCode.OK
 
 
-def _say_what_is_next(name: str, variables: list[str], others: list[str], state: str | None) -> None:
-    secrets = ", ".join(secret_of(variable) for variable in variables)
-    write([line(("bold", f"{WORKFLOW} is written"), f" for the fleet {name}. Next:")])
-    write([line("  1. Make the environments fleet-plan and fleet-apply (Settings, Environments).")])
-    if secrets:
-        write([line(f"  2. Give both these secrets, of which fleet-plan's can only read: {secrets}.")])
-    for other in others:
-        write([line(("attention", "     "), f"fleet.yaml reads {other}, which no runner has: use `env:` instead.")])
-    if state is not None:
-        write([line(("attention", "     "), f"State lies in {state}, and a runner forgets it: write `state: git`.")])
-    write([line("  3. Let only the default branch use fleet-apply, commit, and open a pull request.")])
+def _steps(fleet: Fleet) -> Iterator[str]:
+    """What a person does once, in order."""
+    yield "Make the environments fleet-plan and fleet-apply (Settings, Environments)."
+    secrets, identities = map(secret_of, variables_of(fleet)), identities_of(logins_of(fleet))
+    if named := ", ".join(secrets):
+        yield f"Give both these secrets, of which fleet-plan's can only read: {named}."
+    if identities:
+        yield f"Give both these variables, of which fleet-plan's name who can only read: {', '.join(identities)}."
+    yield "Let only the default branch use fleet-apply, commit, and open a pull request."
+
+
+def _troubles(fleet: Fleet) -> Iterator[str]:
+    """What a runner lacks of what fleet.yaml counts on."""
+    for other in elsewhere(fleet):
+        yield f"fleet.yaml reads {other}, which no runner has: use `env:` instead."
+    if fleet.state_folder is not None:
+        yield f"State lies in {fleet.state_folder}, and a runner forgets it: write `state: git`."
 
 
 def _reviewed(options: argparse.Namespace) -> int:

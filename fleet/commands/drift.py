@@ -25,5 +25,7 @@ def _drift(options: argparse.Namespace, teller: Teller) -> int:
     found = find_drift(loaded, workshop, state, question) if state else Drift(loaded.fleet.name, 0)
     if state is None:
         teller.note("Fleet has applied nothing yet that it knows of: there is no state to compare with.")
+    for note in found.notes:
+        teller.note(note)
     teller.drift(found)
     return ExitCode.CHANGES if found.has_drifted else ExitCode.OK

@@ -18,7 +18,7 @@ from fleet.provider import CodeHost
 def unbuilt(loaded: Loaded) -> list[Diagnostic]:
     """Everything in a fleet.yaml that nothing carries out yet, each with its place; empty when plan may go on."""
     fleet = loaded.fleet
-    found = [*_providers(fleet), *_removals(fleet)]
+    found = list(_providers(fleet))
     return [
         loaded.source.diagnostic(keys, f"{what} not built yet: validate knows it, plan and apply refuse it", of="key")
         for keys, what in found
@@ -34,8 +34,3 @@ def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
 def _can_propose(type_name: str) -> bool:
     found = plugins.load(type_name)
     return found is not None and getattr(found, "propose", None) is not CodeHost.propose
-
-
-def _removals(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
-    for index, removed in enumerate(fleet.removed):
-        yield ("removed", index), f"to {removed.then} what has left the file is"

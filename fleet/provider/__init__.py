@@ -43,6 +43,7 @@ from fleet.model import (
     Frozen,
     Objection,
     Owned,
+    Removal,
     Resource,
     Secret,
     SecretRef,
@@ -55,6 +56,7 @@ from fleet.provider.code_hosts import (
     CodeHost,
     CommitRequest,
     Files,
+    LastChange,
     Organization,
     Remark,
     SourceRepository,
@@ -107,6 +109,7 @@ __all__ = [
     "ImageReference",
     "Issued",
     "Issuer",
+    "LastChange",
     "Limits",
     "Logged",
     "Login",
@@ -128,6 +131,7 @@ __all__ = [
     "Registry",
     "RegistryImage",
     "Remark",
+    "Removal",
     "Resource",
     "Reveal",
     "Secret",
@@ -164,7 +168,9 @@ _LATE = {
 """What is imported when a provider asks for it: a fleet without registries does not pay for it."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATE[name]), name)
+if not TYPE_CHECKING:  # it would be taken for a promise that every name is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LATE[name]), name)

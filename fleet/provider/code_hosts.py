@@ -112,6 +112,26 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class LastChange:
+    """The commit that last changed a line: its id, whose it is and when it was written (ISO 8601), and its message."""
+
+    commit: str
+    author: str
+    at: str
+    message: str
+
+    @property
+    def day(self) -> str:
+        """The day on which it was written, by the author's own clock."""
+        return self.at[:10]
+
+    @property
+    def subject(self) -> str:
+        """The first line of the message."""
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """A comment of ours on a pull request: its number, the pull request's head, and the comment's text."""
 
@@ -164,6 +184,14 @@ class CodeHost(Provider):
         """What must exist for an image's source, the files that start its build last. Pure."""
         raise ValueError(f"{self.name} makes no source repositories")
 
+    def rests_on(self, address: Address) -> Address | None:
+        """What must stay for as long as this does, and leaves after it; None where there is no such thing. Pure."""
+        return None
+
+    def repository_of(self, address: Address) -> str:
+        """The source repository that something of this host belongs to; empty for what belongs to none. Pure."""
+        return ""
+
     def builds(self, repository: str, workflow: str) -> Sequence[Build]:
         """The builds of the default branch's newest commits, from its head backwards along first parents, bounded."""
         raise LookupError(f"{type(self).__name__} builds nothing")
@@ -198,10 +226,10 @@ class CodeHost(Provider):
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-    ) -> Mapping[tuple[str, int], str]:
-        """The message of the commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
+    ) -> Mapping[tuple[str, int], LastChange]:
+        """The commit that last changed each of these lines, by file and number from 1, at `ref`'s head.
 
-        A line that no commit is known of has no entry.
+        A line that no commit is known of, as in a clone without its history, has no entry.
         """
         return {}
 

@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -133,17 +134,28 @@ class Home:
     """Where an image lives in a registry: its full name, what must exist for it, and the login that may push there.
 
     `notes` are sentences for a person, such as a step that no API offers; a plan that changes something of the image
-    shows them.
+    shows them. `labels` are those that builds give the image, in literals and the workflow expressions
+    `${{ github.server_url }}` and `${{ github.repository }}`.
     """
 
     name: str
     resources: tuple[Resource, ...] = ()
     login: Login | None = None
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Registry(Provider):
     """A provider where images live."""
+
+    @classmethod
+    def job_login(cls, settings: Any) -> LoginStep | None:
+        """The step by which a job of the fleet repository gets fleet's own login here without a stored secret. Pure.
+
+        None where there is no such way, or where the settings name a login. What differs from one environment to
+        another, as the identity does, is read from its Actions variables: `${{ vars.NAME }}`.
+        """
+        return None
 
     @property
     @abstractmethod
@@ -166,9 +178,17 @@ class Registry(Provider):
         """
         raise ProviderError(f"fleet cannot list the tags of {name} by their date")
 
+    def latest(self, name: str, count: int) -> Sequence[str]:
+        """Some of the newest tags of an image, for a message; none where finding them would take many requests."""
+        return [tag.name for tag in islice(self.tags(name), count)]
+
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What each image, named by its digest, runs on, as `os/architecture`; none for one that does not say."""
         return {}
+
+
+_FEW = 20
+"""Tags that are dated one by one for the sake of a message."""
 
 
 class OciRegistry(Registry):
@@ -201,6 +221,16 @@ class OciRegistry(Registry):
         """The tags of an image, those first whose images were made last; two to four requests for each."""
         return self.client.newest(split_host(name)[1], self.context.each)
 
+    def latest(self, name: str, count: int) -> Sequence[str]:
+        """Some of the newest tags, where all are few: each costs requests, and one without a date tells nothing."""
+        from fleet.oci import UNDATED
+
+        repository = split_host(name)[1]
+        if len([*islice(self.client.tags(repository), _FEW + 1)]) > _FEW:
+            return ()
+        dated = [tag.name for tag in self.client.newest(repository, self.context.each) if tag.date != UNDATED]
+        return dated[:count]
+
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What images run on; two requests for each."""
         return self.client.platforms_of(references, self.context.each)
@@ -208,10 +238,13 @@ class OciRegistry(Registry):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A credential that stands at an identity: the service's own name for it, and when it was made."""
+    """A credential that stands at an identity: the service's own name for it, when it was made, when it last let
+    somebody in where the service lists that, and whether it would let anybody in now."""
 
     key: str
     created: datetime
+    last_used: datetime | None = None
+    is_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +269,8 @@ class Issuer(Provider):
     by_turns: ClassVar[bool] = False
     """Whether the service shows credentials again: `apply` then makes the first with the identity, and `issue` answers
     with one that stands there and was not stored, where that is no older than the stored one."""
+    tells_use: ClassVar[bool] = False
+    """Whether the service tells when a credential was last used."""
 
     @abstractmethod
     def credentials(self, source: Address) -> Sequence[Credential]:
@@ -258,5 +293,13 @@ class Issuer(Provider):
         """Make sure that a credential can push to its own repository; raises TryAgain where it is too new to work."""
 
     @abstractmethod
-    def revoke(self, source: Address, keep: str) -> None:
-        """Revoke all credentials of an identity but one; nothing where there is no other."""
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Revoke all credentials of an identity but one, or all (None); nothing where there is none to revoke."""
+
+    def recall(self, source: Address, key: str) -> Issued | None:
+        """A credential that stands, where its service shows it again; None where it is shown once, or is not there."""
+        return None
+
+    def last_used(self, credential: Credential) -> datetime | None:
+        """When a credential last let somebody in; None where it never did, and where nobody tells."""
+        return credential.last_used

@@ -23,7 +23,16 @@ MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 40
 _TOO_DEEP = f"it is nested more than {_MAX_DEPTH} deep"
 
-_TEXTS = ("image", "registry_host", "image_name", "default_branch", "environment", "username", "password")
+_TEXTS = (
+    "image",
+    "registry_host",
+    "image_name",
+    "default_branch",
+    "environment",
+    "username",
+    "password",
+    "build_arguments",
+)
 _RECORDS = {
     "permissions": ("name", "access"),
     "login_steps": ("name", "id", "uses"),

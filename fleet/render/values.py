@@ -10,8 +10,8 @@ from fleet.diagnostics import Diagnostic
 from fleet.errors import InputError
 from fleet.provider import Login, LoginStep
 
-MOST_STEPS, MOST_INPUTS, MOST_PERMISSIONS = 8, 16, 8
-"""How many steps a login may have, inputs a step, and permissions a job: what bounds the loops of a template."""
+MOST_STEPS, MOST_INPUTS, MOST_PERMISSIONS, MOST_LABELS = 8, 16, 8, 8
+"""How many steps a login may have, inputs a step, permissions a job, and labels an image: what bounds a template."""
 
 _HOST = r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]{1,5})?"
 _IMAGE = r"(?=.{1,255}$)[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
@@ -25,6 +25,8 @@ _TITLE = r"[A-Za-z0-9]([A-Za-z0-9 ._/()-]{0,98}[A-Za-z0-9.)])?"
 _SECRET = r"(?![Gg][Ii][Tt][Hh][Uu][Bb]_)[A-Za-z_][A-Za-z0-9_]{0,254}"  # noqa: S105 - the pattern of a name
 _PERMISSION = r"(?!contents$)[a-z][a-z-]{0,49}"
 _LITERAL = r"[A-Za-z0-9._:/+$@,=-]{1,1024}"
+_LABEL = r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?"
+_LABELLED = r"([A-Za-z0-9._:/-]|\$\{\{ github\.(server_url|repository) \}\}){1,1024}"
 _EXPRESSION = (
     r"\$\{\{ (secrets\.(?P<secret>[A-Za-z_][A-Za-z0-9_]{0,254})"
     rf"|steps\.(?P<step>{_ID})\.outputs\.[A-Za-z_][A-Za-z0-9_-]{{0,254}}|github\.actor) \}}\}}"
@@ -70,7 +72,7 @@ class RenderValues:
     """What a template may write; raises InputError for a value that could mean more than itself where it is written.
 
     `image_name` is the path in the registry, and `actions` the table of pins. Without a `login` the build logs in
-    nowhere. `environment` is empty where the build runs in none.
+    nowhere. `environment` is empty where the build runs in none. `labels` are given to the image.
     """
 
     registry_host: str
@@ -79,6 +81,7 @@ class RenderValues:
     actions: Mapping[str, Pin] = field(default_factory=dict)
     login: Login | None = None
     environment: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _match(self.registry_host, _HOST, "the registry's host", "a host, with a port where it needs one")
@@ -91,11 +94,21 @@ class RenderValues:
             _match(self.environment, _ENVIRONMENT, "the environment", words)
         if self.login is not None:
             _check_login(self.login, self.actions)
+        _at_most(MOST_LABELS, len(self.labels), "labels", of="an image")
+        for name, value in self.labels.items():
+            _match(name, _LABEL, "the label", "lower-case letters, digits and, between them, . -")
+            words = "letters, digits and . _ : / -, ${{ github.server_url }} and ${{ github.repository }}"
+            _match(value, _LABELLED, f"the label {name}", words)
 
     @property
     def image(self) -> str:
         """The image's full name, without tag."""
         return f"{self.registry_host}/{self.image_name}"
+
+    @property
+    def build_arguments(self) -> str:
+        """What repo2docker is given besides; the action splits it at each space."""
+        return " ".join(f"--label {name}={value}" for name, value in self.labels.items())
 
 
 def _check_login(login: Login, actions: Mapping[str, Pin]) -> None:
@@ -141,9 +154,9 @@ def _check_value(value: str, what: str, login: Login, steps: list[str]) -> None:
         raise wrong(f"{what} asks for an output of the step {step}, which does not run before it")
 
 
-def _at_most(most: int, count: int, what: str) -> None:
+def _at_most(most: int, count: int, what: str, of: str = "a login") -> None:
     if count > most:
-        raise wrong(f"a login has {count} {what}; {most} is the most")
+        raise wrong(f"{of} has {count} {what}; {most} is the most")
 
 
 def _match(value: str, pattern: str, what: str, words: str) -> re.Match[str]:
@@ -170,6 +183,7 @@ def known_values(values: RenderValues) -> Mapping[str, object]:
         "environment": values.environment,
         "username": login.username if login else None,
         "password": login.password if login else None,
+        "build_arguments": values.build_arguments or None,
         "permissions": [{"name": name, "access": access} for name, access in login.permissions.items()]
         if login
         else [],

@@ -244,6 +244,12 @@ class Aws:
                 return f"arn:aws:iam::{self.account}:{kind.lower()}{path}{name}"
         if given.get("Url"):
             return f"arn:aws:iam::{self.account}:oidc-provider/{str(given['Url']).removeprefix('https://')}"
+        if "AccessKeyId" in given:  # of a key that is asked for by itself, it is the user whose key it is
+            users = self.iam.users.values()
+            owner = (
+                user.arn for user in users for key in user.access_keys if key.access_key_id == given["AccessKeyId"]
+            )
+            return next(owner, "*")
         return str(given.get("OpenIDConnectProviderArn") or "*")
 
     def _token(self, call: Call, key: str) -> Response:

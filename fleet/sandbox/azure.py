@@ -15,7 +15,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from fleet.sandbox.http import Request, Response
+
+FEDERATION = "api://AzureADTokenExchange"
+"""The audience of a token that stands in for an application's secret."""
 
 PROVIDER = "Microsoft.ContainerRegistry"
 RIGHTS = tuple(
@@ -32,9 +38,13 @@ RIGHTS = tuple(
 )
 """All that a login needs to issue credentials."""
 
+MAY_ASK = "Microsoft.Authorization/permissions/read"
+"""What a login needs to be told what it may do."""
+
 _REGISTRY = re.compile(
     rf"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)/providers/{PROVIDER}"
-    r"/registries/(?P<registry>[^/]+)/(?P<collection>scopeMaps|tokens|generateCredentials)(?:/(?P<name>[^/]+))?",
+    r"/registries/(?P<registry>[^/]+)/(?P<collection>scopeMaps|tokens|generateCredentials"
+    r"|providers/Microsoft\.Authorization/permissions)(?:/(?P<name>[^/]+))?",
     re.IGNORECASE,
 )
 _OPERATION = re.compile(r"/operations/(?P<key>[0-9a-f]+)(?P<result>/result)?")
@@ -44,12 +54,16 @@ _ENTRA = re.compile(r"/(?P<tenant>[^/]+)(?P<what>/v2\.0/\.well-known/openid-conf
 
 @dataclass(slots=True)
 class Client:
-    """An application of Entra: its secret, what it may do, and its role on the registry (AcrPull, AcrPush or none)."""
+    """An application of Entra: its secret, what it may do, and its role on the registry (AcrPull, AcrPush or none).
+
+    `subjects` are those of its federated credentials, whom it trusts when GitHub vouches for them.
+    """
 
     secret: str
-    rights: set[str] = field(default_factory=lambda: set(RIGHTS))
+    rights: set[str] = field(default_factory=lambda: {*RIGHTS, MAY_ASK})
     role: str = "AcrPull"
     expired: bool = False
+    subjects: frozenset[str] = frozenset()
 
 
 class AzureState:
@@ -68,6 +82,7 @@ class AzureState:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.access: dict[str, tuple[str, str]] = {}
         self.operations: dict[str, Any] = {}
+        self.issuers: dict[str, RSAPublicKey] = {}
 
     @property
     def scope(self) -> str:
@@ -96,7 +111,7 @@ class AzureState:
 
 
 class Entra:
-    """Gives access tokens to applications that know their secret."""
+    """Gives access tokens to applications that know their secret, or that somebody vouches for whom they trust."""
 
     def __init__(self, state: AzureState) -> None:
         self._state = state
@@ -125,12 +140,37 @@ class Entra:
             return _entra_error("unauthorized_client", "AADSTS700016: Application not found in the directory.", 400)
         if client.expired:
             return _entra_error("invalid_client", "AADSTS7000222: The provided client secret keys are expired.", 401)
-        if client.secret != form.get("client_secret"):
-            return _entra_error("invalid_client", "AADSTS7000215: Invalid client secret provided.", 401)
+        refusal = self._assertion(client, form) if "client_assertion" in form else ""
+        if "client_assertion" not in form and client.secret != form.get("client_secret"):
+            refusal = "AADSTS7000215: Invalid client secret provided."
+        if refusal:
+            return _entra_error("invalid_client", refusal, 401)
         audience = form.get("scope", "").removesuffix("/.default")
         token = secrets.token_urlsafe(24)
         self._state.access[token] = (form["client_id"], audience)
         return Response.of_json({"token_type": "Bearer", "expires_in": 3599, "access_token": token})
+
+    def _assertion(self, client: Client, form: dict[str, str]) -> str:
+        """Why a federated credential is refused; empty where it is good.
+
+        https://learn.microsoft.com/entra/workload-id/workload-identity-federation
+        """
+        token = form["client_assertion"]
+        try:
+            claimed = jwt.decode(token, options={"verify_signature": False})
+            key = self._state.issuers.get(claimed["iss"])
+            if key is None:
+                return "AADSTS700211: No matching federated identity record found for presented assertion issuer."
+            claims = jwt.decode(token, key, algorithms=["RS256"], audience=FEDERATION)
+        except jwt.ExpiredSignatureError:
+            return "AADSTS700024: Client assertion is not within its valid time range."
+        except jwt.InvalidAudienceError:
+            return "AADSTS700212: No matching federated identity record found for presented assertion audience."
+        except (jwt.InvalidTokenError, KeyError):
+            return "AADSTS50027: JWT token is invalid or malformed."
+        if claims["sub"] not in client.subjects:
+            return f"AADSTS700213: No matching federated identity record found for presented subject '{claims['sub']}'."
+        return ""
 
 
 class Manager:
@@ -156,7 +196,10 @@ class Manager:
             match = _REGISTRY.fullmatch(request.path)
             if match is None:
                 return _error(404, "InvalidResourceType", f"The resource type of {request.path} could not be found.")
-            return self._missing(match) or self._forbidden(request, match, *known) or self._answer(request, match)
+            refusal = self._missing(match) or self._forbidden(request, match, *known)
+            if refusal is None and match["collection"].startswith("providers/"):
+                return Response.of_json({"value": [{"actions": sorted(known[1].rights), "notActions": []}]})
+            return refusal or self._answer(request, match)
 
     def _missing(self, match: re.Match[str]) -> Response | None:
         state = self._state
@@ -173,7 +216,9 @@ class Manager:
 
     def _forbidden(self, request: Request, match: re.Match[str], name: str, client: Client) -> Response | None:
         verbs = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
-        right = f"{PROVIDER}/registries/{match['collection']}/{verbs[request.method]}"
+        kind = match["collection"].removeprefix("providers/")
+        named = kind if kind != match["collection"] else f"{PROVIDER}/registries/{kind}"
+        right = f"{named}/{verbs[request.method]}"
         if right in client.rights:
             return None
         said = f"The client '{name}' does not have authorization to perform action '{right}' over scope"

@@ -2,8 +2,10 @@
 
 A run's GITHUB_TOKEN with `packages: write` may make a package of its repository's owner, which is then linked to the
 repository, and push to packages that are linked to it; no other. A classic token reaches all packages of the
-organisations that its user administers. A package has the visibility of its repository.
-https://docs.github.com/packages/learn-github-packages/about-permissions-for-github-packages
+organisations that its user administers; what it pushes is linked to the repository of the same owner that the image's
+label names, and to nothing without that. A package has the visibility of its repository.
+https://docs.github.com/packages/learn-github-packages/about-permissions-for-github-packages,
+https://docs.github.com/packages/learn-github-packages/connecting-a-repository-to-a-package
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from fleet.sandbox.registry import Registry
 from fleet.sandbox.token import Rights, TokenService
 
 REALM = "/token"
+SOURCE = "org.opencontainers.image.source"
 
 _PUSHED = re.compile(r"/v2/(.+)/manifests/[^/]+")
 _READ, _WRITE, _NOTHING = frozenset({"pull"}), frozenset({"pull", "push"}), frozenset[str]()
@@ -46,8 +49,18 @@ class Ghcr:
         pushed = _PUSHED.fullmatch(request.path)
         if pushed and request.method == "PUT" and answer.status == 201:
             with self.state.lock:
-                self.packages.setdefault(pushed[1], self._asked.get(pushed[1]))
+                by_run = self._asked.get(pushed[1])
+                linked = self.packages.get(pushed[1]) or by_run or self._labelled(pushed[1], request.body)
+                self.packages[pushed[1]] = linked
         return answer
+
+    def _labelled(self, name: str, manifest: bytes) -> str | None:
+        """The repository of the package's owner that an image's label names."""
+        source = self.registry.labels(name, manifest).get(SOURCE, "")
+        repository = source.removeprefix(f"{self.state.url}/")
+        of_owner = repository.partition("/")[0] == name.partition("/")[0]
+        known = source != repository and of_owner and self.state.find_repository(repository)
+        return repository if known else None
 
     def _authenticate(self, username: str, password: str) -> Rights | None:
         with self.state.lock:

@@ -136,7 +136,7 @@ class Loopback:
         self.records: list[Record] = []
         self.delay = delay
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._server = _Server(self, port)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.scheme = "http" if tls is None else "https"
@@ -194,6 +194,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, loopback: Loopback, port: int) -> None:
+        self.loopback = loopback
+        super().__init__(("127.0.0.1", port), _Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no event worth a traceback; anything else is a bug and is shown."""
         import sys
@@ -202,109 +206,108 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
-        def log_message(self, *_: Any) -> None:
-            """Nothing is printed: the records hold what was asked."""
+    def log_message(self, *_: Any) -> None:
+        """Nothing is printed: the records hold what was asked."""
 
-        def _serve(self) -> None:
-            request = self._request()
-            if loopback.delay:
-                time.sleep(loopback.delay)
-            fault = loopback.fault_for(request)
-            if fault and fault.when == "before" and not self._strike(fault, request, None):
-                return
-            response = loopback.service.handle(request)
-            if fault and fault.when == "after" and not self._strike(fault, request, response):
-                return
-            self._answer(request, response)
+    def _serve(self) -> None:
+        request = self._request()
+        if self.server.loopback.delay:
+            time.sleep(self.server.loopback.delay)
+        fault = self.server.loopback.fault_for(request)
+        if fault and fault.when == "before" and not self._strike(fault, request, None):
+            return
+        response = self.server.loopback.service.handle(request)
+        if fault and fault.when == "after" and not self._strike(fault, request, response):
+            return
+        self._answer(request, response)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
-        def _request(self) -> Request:
-            parts = urlsplit(self.path)
-            length = int(self.headers.get("content-length") or 0)
-            body = self.rfile.read(length) if length else self._chunked()
-            if len(body) < length:
-                raise ConnectionError("the client went away in the middle of its request, so it has asked for nothing")
-            return Request(
-                self.command,
-                unquote(parts.path),
-                parts.path,
-                parse_qs(parts.query, keep_blank_values=True),
-                {"x-forwarded-proto": loopback.scheme} | {key.lower(): value for key, value in self.headers.items()},
-                body,
-                parts.query,
-            )
+    def _request(self) -> Request:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(length) if length else self._chunked()
+        if len(body) < length:
+            raise ConnectionError("the client went away in the middle of its request, so it has asked for nothing")
+        return Request(
+            self.command,
+            unquote(parts.path),
+            parts.path,
+            parse_qs(parts.query, keep_blank_values=True),
+            {"x-forwarded-proto": self.server.loopback.scheme}
+            | {key.lower(): value for key, value in self.headers.items()},
+            body,
+            parts.query,
+        )
 
-        def _chunked(self) -> bytes:
-            if "chunked" not in (self.headers.get("transfer-encoding") or ""):
-                return b""
-            body = b""
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
+    def _chunked(self) -> bytes:
+        if "chunked" not in (self.headers.get("transfer-encoding") or ""):
+            return b""
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
             self.rfile.readline()
-            return body
+        self.rfile.readline()
+        return body
 
-        def _strike(self, fault: Fault, request: Request, response: Response | None) -> bool:
-            """Do the fault; True when the request goes on as usual."""
-            match fault.kind:
-                case "status":
-                    self._answer(request, fault.response)
-                case "slow":
-                    time.sleep(fault.seconds)
-                    return True
-                case "truncate" | "garbage":
-                    whole = response if response is not None else loopback.service.handle(request)
-                    self._spoil(fault.kind, request, whole)
-                case "kill":
-                    assert fault.pid is not None
-                    os.kill(fault.pid(), signal.SIGKILL)
-                    self._cut(request)
-                case "hang":
-                    time.sleep(fault.seconds)
-                    self._cut(request)
-                case _:
-                    self._cut(request)
-            return False
+    def _strike(self, fault: Fault, request: Request, response: Response | None) -> bool:
+        """Do the fault; True when the request goes on as usual."""
+        match fault.kind:
+            case "status":
+                self._answer(request, fault.response)
+            case "slow":
+                time.sleep(fault.seconds)
+                return True
+            case "truncate" | "garbage":
+                whole = response if response is not None else self.server.loopback.service.handle(request)
+                self._spoil(fault.kind, request, whole)
+            case "kill":
+                assert fault.pid is not None
+                os.kill(fault.pid(), signal.SIGKILL)
+                self._cut(request)
+            case "hang":
+                time.sleep(fault.seconds)
+                self._cut(request)
+            case _:
+                self._cut(request)
+        return False
 
-        def _spoil(self, kind: str, request: Request, response: Response) -> None:
-            if kind == "garbage":
-                self._answer(request, Response(response.status, b"<html>{not json", response.headers))
-                return
-            self._head(response, len(response.body) + 64)
-            self.wfile.write(response.body[: len(response.body) // 2])
-            self._cut(request)
+    def _spoil(self, kind: str, request: Request, response: Response) -> None:
+        if kind == "garbage":
+            self._answer(request, Response(response.status, b"<html>{not json", response.headers))
+            return
+        self._head(response, len(response.body) + 64)
+        self.wfile.write(response.body[: len(response.body) // 2])
+        self._cut(request)
 
-        def _answer(self, request: Request, response: Response) -> None:
-            loopback.record(request, response.status)
-            self._head(response, len(response.body))
-            if request.method != "HEAD":
-                self.wfile.write(response.body)
+    def _answer(self, request: Request, response: Response) -> None:
+        self.server.loopback.record(request, response.status)
+        self._head(response, len(response.body))
+        if request.method != "HEAD":
+            self.wfile.write(response.body)
 
-        def _head(self, response: Response, length: int) -> None:
-            names = {name.lower() for name in response.headers}
-            if "date" in names:  # a service with a clock of its own
-                self.send_response_only(response.status)
-            else:
-                self.send_response(response.status)
-            for name, value in response.headers.items():
-                self.send_header(name, value)
-            if "content-length" not in names and response.status not in (204, 304):
-                self.send_header("content-length", str(length))
-            self.end_headers()
+    def _head(self, response: Response, length: int) -> None:
+        names = {name.lower() for name in response.headers}
+        if "date" in names:  # a service with a clock of its own
+            self.send_response_only(response.status)
+        else:
+            self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        if "content-length" not in names and response.status not in (204, 304):
+            self.send_header("content-length", str(length))
+        self.end_headers()
 
-        def _cut(self, request: Request) -> None:
-            """Close the connection with a reset, so that the client sees it at once."""
-            loopback.record(request, 0)
-            self.close_connection = True
-            self.wfile.flush()
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-
-    return Handler
+    def _cut(self, request: Request) -> None:
+        """Close the connection with a reset, so that the client sees it at once."""
+        self.server.loopback.record(request, 0)
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()

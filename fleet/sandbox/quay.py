@@ -10,8 +10,9 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _ROLES = {
     "admin": frozenset({"pull", "push", "delete"}),
 }
 _NOTHING: frozenset[str] = frozenset()
+_MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<tag>[^/:]+)")
 
 
 class QuayState:
@@ -38,6 +40,7 @@ class QuayState:
     tokens: OAuth token → `scopes`, the `organizations` its user administers, `expired`.
     repositories: `organization/name` → `description`, `is_public`, `last_modified`, `permissions` (user → role).
     robots: `organization+short` → `token`, `description`, `created`, `unstructured_metadata`.
+    pushed: `organization/name` → tag → when it was pushed last, in seconds since 1970.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -47,13 +50,14 @@ class QuayState:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.repositories: dict[str, dict[str, Any]] = {}
         self.robots: dict[str, dict[str, Any]] = {}
+        self.pushed: dict[str, dict[str, int]] = {}
         if file is not None and file.exists():
             vars(self).update(json.loads(file.read_text(encoding="utf-8")))
 
     def save(self) -> None:
         """Write everything to the file, where there is one."""
         if self.file is not None:
-            kept = ("organizations", "tokens", "repositories", "robots")
+            kept = ("organizations", "tokens", "repositories", "robots", "pushed")
             replace_text(self.file, json.dumps({name: getattr(self, name) for name in kept}))
 
     def organization(self, name: str, private_limit: int | None = None) -> None:
@@ -77,6 +81,8 @@ class QuayState:
             token = self.tokens.get(password) if username == "$oauthtoken" else None
             if username and not (robot and robot["token"] == password) and not (token and not token["expired"]):
                 return None
+            if robot:
+                robot["last_accessed"] = formatdate(usegmt=True)
         if token is not None:
             return lambda name: self._for_token(token, name)
         return lambda name: self._for_user(username, name)
@@ -140,14 +146,14 @@ class Quay:
         self.tokens = tokens
         self.rate = rate
         self.registry: Service = Registry(tokens)
-        self.api = QuayApi(state, self.tags)
+        self.api = QuayApi(state, self)
 
     def handle(self, request: Request) -> Response:
         """Answer one request to any part of Quay."""
         if request.path == TOKEN_PATH:
             return self.tokens.handle(request)
         if re.match(r"/v2(/|$)", request.path):
-            return self.registry.handle(request)
+            return self._record(request, self.registry.handle(request))
         if not request.path.startswith("/api/v1/"):
             return Response(404, b"<html>404</html>", {"content-type": "text/html"})
         if self.rate is not None and not self.rate.takes():
@@ -155,20 +161,41 @@ class Quay:
         return self.api.handle(request)
 
     def tags(self, name: str) -> dict[str, str]:
-        """Tag → digest of a repository, asked of the registry with a token of our own."""
+        """Tag → digest of a repository."""
+        return self.digests(name, self.tag_names(name))
+
+    def tag_names(self, name: str) -> list[str]:
+        """The tags of a repository, asked of the registry page by page."""
+        found: list[str] = []
+        more = True
+        while more:
+            answer = self._ask("GET", name, "tags/list", {"last": found[-1:]} if found else {})
+            found += json.loads(answer.body)["tags"] or [] if answer.status == 200 else []
+            more = any(header.lower() == "link" for header in answer.headers)
+        return found
+
+    def digests(self, name: str, tags: Collection[str]) -> dict[str, str]:
+        """What tags of a repository mean, asked of the registry."""
+        answers = {tag: self._ask("HEAD", name, f"manifests/{tag}").headers for tag in tags}
+        lowered = {tag: {key.lower(): value for key, value in found.items()} for tag, found in answers.items()}
+        return {tag: found["docker-content-digest"] for tag, found in lowered.items()}
+
+    def _record(self, request: Request, answer: Response) -> Response:
+        pushed = _MANIFEST.fullmatch(request.path)
+        if pushed and request.method == "PUT" and answer.status == 201:
+            with self.state.lock:
+                self.state.pushed.setdefault(pushed["name"], {})[pushed["tag"]] = int(time.time())
+                self.state.save()
+        return answer
+
+    def _ask(self, method: str, name: str, path: str, query: Mapping[str, list[str]] | None = None) -> Response:
+        """Ask the registry, with a token of our own."""
         token = self.tokens.sign("", [{"type": "repository", "name": name, "actions": ["pull"]}])
         accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
         accept += "application/vnd.docker.distribution.manifest.v2+json"
         headers = {"authorization": f"Bearer {token}", "accept": accept, "host": "registry"}
-
-        def ask(method: str, path: str) -> Response:
-            return self.registry.handle(Request(method, f"/v2/{name}/{path}", f"/v2/{name}/{path}", {}, headers, b""))
-
-        listed = ask("GET", "tags/list")
-        tags = json.loads(listed.body)["tags"] if listed.status == 200 else []
-        answers = {tag: ask("HEAD", f"manifests/{tag}").headers for tag in tags or []}
-        lowered = {tag: {key.lower(): value for key, value in found.items()} for tag, found in answers.items()}
-        return {tag: found["docker-content-digest"] for tag, found in lowered.items()}
+        whole = f"/v2/{name}/{path}"
+        return self.registry.handle(Request(method, whole, whole, query or {}, headers, b""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import base64
 import re
 import secrets
 import time
-from collections.abc import Callable
-from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime, formatdate
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fleet.sandbox.http import Request, Response
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fleet.sandbox.quay import QuayState
 
 PAGE = 100
-"""Repositories on a page; fixed in Quay."""
+"""Repositories on a page, which is fixed in Quay, and tags on one, at most."""
 
 ROBOT = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}")
@@ -57,11 +58,26 @@ class _Refused(Exception):
         self.response = response
 
 
+_NOBODY: Mapping[str, Any] = {"scopes": (), "organizations": ()}
+
+
+class Tags(Protocol):
+    """What the registry behind an API holds."""
+
+    def tag_names(self, name: str) -> list[str]:
+        """The tags of a repository."""
+        ...
+
+    def digests(self, name: str, tags: Collection[str]) -> dict[str, str]:
+        """What tags of a repository mean."""
+        ...
+
+
 class _Call(NamedTuple):
     """One call: the request, whose token it carries, and what its path names."""
 
     request: Request
-    token: dict[str, Any]
+    token: Mapping[str, Any]
     namespace: str
     name: str
     user: str
@@ -94,11 +110,11 @@ def _message(status: int, message: str) -> Response:
 
 
 class QuayApi:
-    """Answers API calls on a state; `tags` says what the registry holds in a repository."""
+    """Answers API calls on a state; `registry` says what repositories hold."""
 
-    def __init__(self, state: QuayState, tags: Callable[[str], dict[str, str]]) -> None:
+    def __init__(self, state: QuayState, registry: Tags) -> None:
         self._state = state
-        self._tags = tags
+        self._registry = registry
 
     def handle(self, request: Request) -> Response:
         """Answer one call."""
@@ -116,7 +132,9 @@ class QuayApi:
             return refused.response
         return _message(501, f"the sandbox does not know {request.method} {request.path}")
 
-    def _token(self, request: Request) -> dict[str, Any]:
+    def _token(self, request: Request) -> Mapping[str, Any]:
+        if request.method == "GET" and "authorization" not in request.headers:
+            return _NOBODY
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         token = self._state.tokens.get(value) if scheme == "Bearer" else None
         if token is None or token["expired"]:
@@ -127,6 +145,8 @@ class QuayApi:
 
     def _may(self, call: _Call, *scopes: str) -> None:
         """Refuse a call whose token lacks all of the scopes, or whose user does not administer the namespace."""
+        if call.token is _NOBODY:
+            raise _Refused(api_error(401, "invalid_token", "Requires authentication"))
         if not set(scopes) & set(call.token["scopes"]):
             raise _Refused(api_error(403, "insufficient_scope", "Unauthorized"))
         if call.namespace not in call.token["organizations"] or call.namespace not in self._state.organizations:
@@ -186,8 +206,9 @@ class QuayApi:
         held = self._repository(call)
         document = {**_summary(call.repository, held, False), "can_write": True, "can_admin": True}
         if call.request.first("includeTags", "true") == "true":
-            tags = self._tags(call.repository)
-            document["tags"] = {name: {"name": name, "manifest_digest": digest} for name, digest in tags.items()}
+            names = self._registry.tag_names(call.repository)
+            digests = self._registry.digests(call.repository, names)
+            document["tags"] = {name: {"name": name, "manifest_digest": digest} for name, digest in digests.items()}
         return Response.of_json(document)
 
     def _describe_repository(self, call: _Call) -> Response:
@@ -230,15 +251,21 @@ class QuayApi:
         return Response(204)
 
     def _list_tags(self, call: _Call) -> Response:
-        self._repository(call)
+        held = self._state.repositories.get(call.repository)
+        if held is None or not held["is_public"]:
+            self._may(call, "repo:read", "repo:write", "repo:admin")
+        if held is None:
+            return api_error(404, "not_found", "Not Found")
         wanted = call.request.first("specificTag")
-        page, limit = int(call.request.first("page", "1")), min(int(call.request.first("limit", "50")), 100)
-        tags = [(name, digest) for name, digest in self._tags(call.repository).items() if wanted in ("", name)]
-        shown = tags[(page - 1) * limit : page * limit]
+        page, limit = int(call.request.first("page", "1")), min(int(call.request.first("limit", "50")), PAGE)
+        pushed = self._state.pushed.get(call.repository, {})
+        names = [name for name in self._registry.tag_names(call.repository) if wanted in ("", name)]
+        shown = sorted(names, key=lambda name: pushed.get(name, 0), reverse=True)[(page - 1) * limit : page * limit]
+        digests = self._registry.digests(call.repository, shown)
         document = {
-            "tags": [{"name": name, "manifest_digest": digest, "is_manifest_list": False} for name, digest in shown],
+            "tags": [_tag(name, digest, pushed.get(name, 0)) for name, digest in digests.items()],
             "page": page,
-            "has_additional": len(tags) > page * limit,
+            "has_additional": len(names) > page * limit,
         }
         return Response.of_json(document)
 
@@ -253,7 +280,8 @@ class QuayApi:
         for name, held in self._state.robots.items():
             if name.partition("+")[0] != call.namespace:
                 continue
-            robot = {"name": name, "created": held["created"], "description": held["description"]}
+            robot = {"name": name, "description": held["description"], "created": held["created"]}
+            robot["last_accessed"] = held.get("last_accessed")
             if call.request.first("token", "true") == "true":
                 robot["token"] = held["token"]
             if call.request.first("permissions") == "true":
@@ -341,6 +369,12 @@ def _summary(full_name: str, held: dict[str, Any], modified: bool) -> dict[str, 
         "state": held.get("state", "NORMAL"),
     }
     return {**document, "last_modified": held["last_modified"]} if modified else document
+
+
+def _tag(name: str, digest: str, pushed: int) -> dict[str, Any]:
+    modified = format_datetime(datetime.fromtimestamp(pushed, UTC))
+    dates = {"start_ts": pushed, "last_modified": modified, "reversion": False}
+    return {"name": name, "manifest_digest": digest, "is_manifest_list": False, **dates}
 
 
 def _permission(user: str, role: str) -> dict[str, Any]:

@@ -267,6 +267,12 @@ class Registry:
         with self._lock:
             return len(self._uploads)
 
+    def labels(self, name: str, manifest: bytes) -> dict[str, str]:
+        """The labels of an image that it holds; none of an index."""
+        config = json.loads(manifest).get("config")
+        settings = json.loads(self._content.read(config["digest"])).get("config") if config else None
+        return dict((settings or {}).get("Labels") or {})
+
     def _save(self) -> None:
         if self._index is not None:
             replace_text(self._index, json.dumps(self.repositories))

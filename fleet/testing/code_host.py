@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from fleet.gitblob import blob_id
@@ -48,17 +49,20 @@ def commit_lands_whole(subject: type[Subject]) -> None:
 
 
 def last_change_of_a_line_is_known(subject: type[Subject]) -> None:
-    """The commit that last changed a line is known by its message; a file that is not there has none."""
+    """The commit that last changed a line is known, and whose it is; a file that is not there has none."""
     with _opened(subject) as (given, host, _):
         first = {"config/common.yaml": [1], "config/prod.yaml": [1]}
         before = host.blame(given.repository, None, first)
         assert set(before) == {("config/common.yaml", 1), ("config/prod.yaml", 1)}
         request = _request(given, _read(host, given))
-        host.commit(request)
+        made = host.commit(request)
         after = host.blame(given.repository, None, {**first, "config/prod.yaml": [1, 2]})
         written = request.message.strip()
-        assert after["config/common.yaml", 1].strip() == written
-        assert after["config/prod.yaml", 2].strip() == written
+        for place in (("config/common.yaml", 1), ("config/prod.yaml", 2)):
+            last = after[place]
+            assert (last.commit, last.message.strip()) == (made, written)
+            assert last.author, "a commit has no author"
+            assert datetime.fromisoformat(last.at).tzinfo is not None, f"{last.at!r} is no moment"
         assert after["config/prod.yaml", 1] == before["config/prod.yaml", 1], "a line is blamed on who left it alone"
 
 

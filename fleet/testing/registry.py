@@ -121,8 +121,18 @@ def issued_credentials_replace_each_other(subject: type[Subject]) -> None:
         *_, newest = issuer.credentials(source)
         for _ in range(2):
             issuer.revoke(source, newest.key)
-            assert list(issuer.credentials(source)) == [newest]
+            assert [credential.key for credential in issuer.credentials(source)] == [newest.key]
+        issuer.last_used(newest)
+        recalled = issuer.recall(source, newest.key)
+        assert recalled is None or recalled.key == newest.key, "another credential is recalled than was asked for"
+        assert recalled is not None or not issuer.by_turns, "what is shown again is not recalled"
+        if recalled is not None:
+            issuer.prove(source, recalled)
+        for _ in range(2):
+            issuer.revoke(source, None)
+            assert not issuer.credentials(source), "a credential outlives the revocation of all"
         rig.wants(NEIGHBOUR, IMAGE)
+        rig.apply_well()
         rig.assert_finished()
 
 

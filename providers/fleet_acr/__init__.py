@@ -26,6 +26,8 @@ from fleet.provider import (
     Limits,
     Login,
     LoginRefused,
+    LoginStep,
+    Objection,
     OciClient,
     OwnLogin,
     ProviderError,
@@ -42,7 +44,9 @@ from fleet.provider import (
     host_of,
     is_name,
 )
-from fleet_acr.specs import AcrSettings, PushToken, actions_on, marked, token_name
+from fleet_acr.logins import of_job
+from fleet_acr.permissions import lacking, needed_for
+from fleet_acr.specs import HELP, AcrSettings, PushToken, actions_on, marked, token_name
 from fleet_acr.standing import SLOTS, key_of, passwords_of, scope_map_of, slot_of, standing_token
 
 if TYPE_CHECKING:
@@ -70,6 +74,11 @@ class Acr(Registry, Issuer):
         self._http = context.http()
         self._lock = threading.Lock()
         self._reading: tuple[OciClient, float] | None = None
+
+    @classmethod
+    def job_login(cls, settings: AcrSettings) -> LoginStep | None:
+        """An application of Entra that trusts the job's environment, where fleet.yaml names no login."""
+        return None if settings.auth or settings.push else of_job(settings)
 
     @property
     def host(self) -> str:
@@ -106,6 +115,22 @@ class Acr(Registry, Issuer):
         scope_maps, tokens = self._azure.scope_maps(), self._azure.tokens()
         found = {address: standing_token(token_name(address.name), scope_maps, tokens) for address in addresses}
         return {address: spec for address, spec in found.items() if spec is not None}
+
+    def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
+        """The permissions that fleet's login lacks on the registry, by Azure's own word: one request."""
+        grants = self._azure.grants()
+        if grants is None:
+            return {}
+        missing = {change.address: lacking(needed_for(change), grants) for change in changes}
+        return {
+            address: Objection(
+                f"cannot be written: the login of {self.name} lacks {' and '.join(permissions)} on the registry "
+                f"{self._settings.registry}",
+                f"{HELP}.",
+            )
+            for address, permissions in missing.items()
+            if permissions
+        }
 
     def apply(self, changes: Sequence[Change], reveal: Reveal) -> None:
         """Make each token what it is to be, its scope map first; or take it away, its scope map last."""
@@ -148,6 +173,11 @@ class Acr(Registry, Issuer):
         """The password slots of a token that hold one, oldest first."""
         return passwords_of(self._azure.token(token_name(source.name)))
 
+    def standing(self, sources: Collection[Address]) -> Mapping[Address, Sequence[Credential]]:
+        """The password slots of many tokens: one listing."""
+        tokens = self._azure.tokens()
+        return {source: passwords_of(tokens.get(token_name(source.name))) for source in sources}
+
     def issue(self, source: Address, stored: str | None) -> Issued:
         """A new password in the slot that is free, else in the one that was not stored, else in the oldest."""
         name = token_name(source.name)
@@ -181,11 +211,11 @@ class Acr(Registry, Issuer):
                 f"{' and '.join(sorted(granted - {'pull'}))} on {other}; look at its scope map"
             )
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Empty the other slot, where it holds a password."""
-        name = token_name(source.name)
-        if any(slot_of(password.key) != slot_of(keep) for password in passwords_of(self._azure.token(name))):
-            self._azure.keep_password(name, slot_of(keep))
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Empty the other slot, or both, where they hold a password."""
+        name, kept = token_name(source.name), () if keep is None else (slot_of(keep),)
+        if any(slot_of(password.key) not in kept for password in passwords_of(self._azure.token(name))):
+            self._azure.keep_passwords(name, kept)
 
     def _make(self, name: str, standing: PushToken | None, after: PushToken) -> None:
         """The scope map first: a token never has more rights than it is to have."""

@@ -7,7 +7,7 @@ token. Importing this imports Azure's packages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
@@ -42,7 +42,8 @@ from fleet.provider import (
     host_of,
 )
 from fleet_acr.login import Login
-from fleet_acr.specs import AcrSettings
+from fleet_acr.permissions import Grant, grants_in
+from fleet_acr.specs import HELP, AcrSettings
 from fleet_acr.transport import POLL, QUIET, Refusal, Transport, refusals
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -51,7 +52,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 Thing = TypeVar("Thing", ScopeMap, Token)
 
 _DATA_PLANE = "https://containerregistry.azure.net"
-_HELP = "docs/registries/acr.md has a role with all that fleet needs"
+_PERMISSIONS = "?api-version=2022-04-01"
 
 
 class Azure:
@@ -80,6 +81,24 @@ class Azure:
         """One token, without its passwords; None where there is none of that name."""
         return self._one(f"see the token {name}", self._client.tokens.get, name)
 
+    def grants(self) -> list[Grant] | None:
+        """What this login may do on the registry, a request for each page of roles; None where Azure does not say.
+
+        https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource
+        """
+        manager, found = self._settings.manager.rstrip("/"), list[Grant]()
+        url: str | None = f"{manager}{self._registry_id}/providers/Microsoft.Authorization/permissions{_PERMISSIONS}"
+        while url is not None:
+            if host_of(url) != host_of(manager):  # our login stays with this Resource Manager
+                raise ProviderError(f"{host_of(manager)} sends the next page of permissions to another host")
+            token = self.login.get_token(f"{manager}/.default").token
+            answer = self._http.send(Ask("GET", url, {"authorization": f"Bearer {token}"}))
+            if answer.status != 200:
+                return None
+            found += grants_in(answer.json())
+            url = answer.json().get("nextLink") or None
+        return found
+
     def put_scope_map(self, name: str, description: str, actions: tuple[str, ...]) -> None:
         """Make a scope map what it is to be, whatever it was."""
         properties = ScopeMapProperties(actions=[*actions], description=description)
@@ -97,9 +116,9 @@ class Azure:
         properties = TokenUpdateProperties(scope_map_id=self._id("scopeMaps", scope_map), status="enabled")
         self._update(name, TokenUpdateParameters(properties=properties))
 
-    def keep_password(self, name: str, slot: str) -> None:
-        """Take all passwords of a token away but that of one slot."""
-        kept = TokenCredentialsProperties(passwords=[TokenPassword(name=slot)])
+    def keep_passwords(self, name: str, slots: Sequence[str]) -> None:
+        """Take all passwords of a token away but those of these slots."""
+        kept = TokenCredentialsProperties(passwords=[TokenPassword(name=slot) for slot in slots])
         self._update(name, TokenUpdateParameters(properties=TokenUpdateProperties(credentials=kept)))
 
     def new_password(self, name: str, slot: str) -> tuple[datetime | None, Secret]:
@@ -179,12 +198,16 @@ class Azure:
         assert self._settings.resource_group is not None, "home() asks for it"
         return self._settings.resource_group, self._settings.registry
 
-    def _id(self, collection: str, name: str) -> str:
+    @property
+    def _registry_id(self) -> str:
         group, registry = self._where
         return (
             f"/subscriptions/{self._settings.subscription}/resourceGroups/{group}"
-            f"/providers/Microsoft.ContainerRegistry/registries/{registry}/{collection}/{name}"
+            f"/providers/Microsoft.ContainerRegistry/registries/{registry}"
         )
+
+    def _id(self, collection: str, name: str) -> str:
+        return f"{self._registry_id}/{collection}/{name}"
 
     def _update(self, name: str, parameters: TokenUpdateParameters) -> None:
         with self._doing(f"change the token {name}"):
@@ -208,7 +231,7 @@ class Azure:
         """The error for a login that Azure knows and the registry does not."""
         return ProviderError(
             f"{host_of(self._settings.login_server)} does not know the login that fleet has in Azure ({status}): give "
-            f"it the role AcrPull on the registry; {_HELP}"
+            f"it the role AcrPull on the registry; {HELP}"
         )
 
     def _doing(self, doing: str) -> AbstractContextManager[None]:
@@ -222,7 +245,7 @@ class Azure:
             if refusal.permission:
                 return ProviderError(
                     f"Azure does not let fleet {doing}: its login lacks the permission {refusal.permission} on the "
-                    f"registry {registry}; {_HELP}"
+                    f"registry {registry}; {HELP}"
                 )
             if refusal.status in (403, 404):
                 return ProviderError(

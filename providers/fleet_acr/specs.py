@@ -10,6 +10,8 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from fleet.provider import Frozen, Owned, OwnLogin, SecretSource, Settings, Url, no_keyless
 
+HELP = "docs/registries/acr.md has a role with all that fleet needs"
+
 MARK = "managed by fleet "
 """Begins the description of a scope map of ours; the fleet's name follows."""
 

@@ -10,7 +10,7 @@ from fleet.provider import Credential
 from fleet_acr.specs import PushToken, owner_in
 
 if TYPE_CHECKING:
-    from azure.mgmt.containerregistry.models import ScopeMap, Token
+    from azure.mgmt.containerregistry.models import ScopeMap, Token, TokenPassword
 
 SLOTS = ("password1", "password2")
 
@@ -49,12 +49,16 @@ def passwords_of(token: Token | None) -> list[Credential]:
     properties = token.properties if token is not None else None
     passwords = properties.credentials.passwords if properties and properties.credentials else None
     found = [
-        Credential(key_of(slot, entry.creation_time), entry.creation_time or _UNDATED)
+        Credential(key_of(slot, entry.creation_time), entry.creation_time or _UNDATED, is_enabled=not _is_over(entry))
         for entry in passwords or ()
         for slot in SLOTS
         if entry.name == slot
     ]
     return sorted(found, key=lambda credential: credential.created)
+
+
+def _is_over(password: TokenPassword) -> bool:
+    return password.expiry is not None and password.expiry <= datetime.now(UTC)
 
 
 def key_of(slot: str, made: datetime | None) -> str:

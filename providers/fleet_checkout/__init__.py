@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from fleet.provider import Branch, CodeHost, CommitRequest, Files, Limits, ProviderError, Swap, Swapped
+from fleet.provider import Branch, CodeHost, CommitRequest, Files, LastChange, Limits, ProviderError, Swap, Swapped
 from fleet_checkout import committing, refs, worktree
 from fleet_checkout.blaming import blame
 
@@ -30,8 +30,8 @@ class Checkout(CodeHost):
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-    ) -> Mapping[tuple[str, int], str]:
-        """The messages of the commits that last changed these lines; none for a folder without git."""
+    ) -> Mapping[tuple[str, int], LastChange]:
+        """The commits that last changed these lines; none for a folder without git, or beyond a shallow clone."""
         tree = worktree.find_work_tree(self._folder(repository))
         return {} if tree is None else blame(tree, lines)
 

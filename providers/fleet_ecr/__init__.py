@@ -8,6 +8,7 @@ whose a repository, a role or a user is; the account's trust in GitHub Actions i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from fleet.provider import (
     Issued,
     Issuer,
     Limits,
+    LoginStep,
     OciClient,
     OwnLogin,
     ProviderError,
@@ -67,6 +69,7 @@ class Ecr(Registry, Issuer):
     }
     settings: ClassVar[type[Settings]] = EcrSettings
     issuing: ClassVar[frozenset[str]] = frozenset({USER})
+    tells_use: ClassVar[bool] = True
     limits = Limits(at_once=8, attempts=8)
 
     def __init__(self, name: str, settings: EcrSettings, context: Context) -> None:
@@ -77,6 +80,11 @@ class Ecr(Registry, Issuer):
         self._repositories = Repositories(self._aws, settings, context)
         self._identities = Identities(self._aws, self._names, context)
         self._keys = Keys(self._aws, lambda: OciClient(self._names.registry, context.http()))
+
+    @classmethod
+    def job_login(cls, settings: EcrSettings) -> LoginStep:
+        """A role that trusts the job's environment."""
+        return logins.of_job(settings.region)
 
     @property
     def host(self) -> str:
@@ -163,9 +171,13 @@ class Ecr(Registry, Issuer):
         neighbour = next((name for name in names if name != own), None)
         self._keys.prove(login, own, neighbour, is_new=True)
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Delete all access keys of a user but one."""
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Delete all access keys of a user but one, or all."""
         self._keys.revoke(source, keep)
+
+    def last_used(self, credential: Credential) -> datetime | None:
+        """When an access key last signed a request, to within some minutes: one request."""
+        return self._keys.last_used(credential.key)
 
     def reveal(self, ref: SecretRef) -> Secret:
         """The secret part of the operator's own key, proved to push to the repository that `ref` names."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from fleet.provider import (
     Address,
@@ -41,7 +42,10 @@ class Keys:
         """The keys of a user, oldest first; none for a user that isn't there."""
         answer = self._aws.call("iam", "list_access_keys", GONE, UserName=source.name)
         keys = [] if answer is None else entries(answer, "AccessKeyMetadata")
-        found = [Credential(str(key["AccessKeyId"]), key["CreateDate"]) for key in keys]
+        found = [
+            Credential(str(key["AccessKeyId"]), key["CreateDate"], is_enabled=key.get("Status") == "Active")
+            for key in keys
+        ]
         return sorted(found, key=lambda credential: credential.created)
 
     def issue(self, source: Address, stored: str | None) -> Issued:
@@ -56,8 +60,14 @@ class Keys:
         values = {ID: Secret(key["AccessKeyId"]), SECRET: Secret(key["SecretAccessKey"])}
         return Issued(str(key["AccessKeyId"]), values)
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Delete all keys but one."""
+    def last_used(self, key: str) -> datetime | None:
+        """When a key was last used; None for one that never was."""
+        used = self._aws.ask("iam", "get_access_key_last_used", AccessKeyId=key).get("AccessKeyLastUsed")
+        found = used.get("LastUsedDate") if isinstance(used, Mapping) else None
+        return found if isinstance(found, datetime) else None
+
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Delete all keys but one, or all."""
         for credential in self.standing(source):
             if credential.key != keep:
                 self._delete(source, credential.key)

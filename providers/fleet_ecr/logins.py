@@ -30,6 +30,12 @@ def own(names: Names, key: str, password: SecretRef) -> Login:
     return _login(names, _key_step(names, key), {SECRET_KEY: password})
 
 
+def of_job(region: str) -> LoginStep:
+    """Fleet's own login in a job of its repository: a role that trusts the job's environment."""
+    inputs = {"aws-region": region, "role-to-assume": "${{ vars.FLEET_AWS_ROLE }}"}
+    return LoginStep("Log in to AWS", "aws-credentials", "aws", inputs)
+
+
 def _key_step(names: Names, key: str) -> LoginStep:
     inputs = {
         "aws-access-key-id": key,

@@ -14,6 +14,7 @@ from fleet.provider import (
     CommitRequest,
     Context,
     Files,
+    LastChange,
     Limits,
     Logged,
     Objection,
@@ -39,6 +40,7 @@ from fleet_github.client import Client
 from fleet_github.comments import find_remark, put_check, put_comment
 from fleet_github.environments import make_environment, set_variable
 from fleet_github.files import read_files, write_commit
+from fleet_github.leaving import leave
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
@@ -71,6 +73,8 @@ from fleet_github.specs import (
     Repository,
     Selected,
     SelectedForSecret,
+    repository_of,
+    rests_on,
 )
 from fleet_github.wanting import resources_of
 
@@ -108,8 +112,8 @@ class GitHub(CodeHost):
 
     def blame(
         self, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-    ) -> Mapping[tuple[str, int], str]:
-        """The messages of the commits that last changed these lines: one request for ten files."""
+    ) -> Mapping[tuple[str, int], LastChange]:
+        """The commits that last changed these lines: one request for ten files."""
         return blame(self._client, repository, ref, lines)
 
     def default_branches(self, repositories: Collection[str]) -> Mapping[str, str]:
@@ -136,6 +140,14 @@ class GitHub(CodeHost):
         """The repository, what its builds are given, and its managed files last; raises ValueError for a name GitHub
         won't take."""
         return resources_of(self.name, self.context.fleet, source)
+
+    def repository_of(self, address: Address) -> str:
+        """The first two parts of the name of whatever lies there."""
+        return repository_of(address)
+
+    def rests_on(self, address: Address) -> Address | None:
+        """A repository's place rests on what the organisation gives it."""
+        return rests_on(address)
 
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
@@ -192,8 +204,8 @@ class GitHub(CodeHost):
         return receipts
 
     def _forget(self, change: Change) -> None:
-        """Take our topic off a repository, or what we put into a place that is not ours alone out of it; all else stays
-        as it is."""
+        """Take what we put into a place that is not ours alone out of it, or have a repository leave; all else stays as
+        it is."""
         address = change.address
         if address.kind in OF_ORGANIZATION | SELECTED:
             forget(self._client, self.context, address)
@@ -202,11 +214,7 @@ class GitHub(CodeHost):
             for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), place.name):
                 self._client.rest("DELETE", f"{place.vault}/secrets/{secret}", None, 404)
         elif address.kind == REPOSITORY:
-            found = self._client.rest("GET", f"/repos/{address.name}", None, 404)
-            topics = found.document.get("topics") or [] if found.status == 200 else []
-            kept = [topic for topic in topics if topic != f"fleet-{self.context.fleet}"]
-            if kept != topics:
-                self._client.rest("PUT", f"/repos/{address.name}/topics", {"names": kept})
+            leave(self._client, self.context.fleet, address.name, change.removal or "forget")
 
     def builds(self, repository: str, workflow: str) -> Sequence[Build]:
         """The builds of the default branch's newest commits along first parents: two requests."""

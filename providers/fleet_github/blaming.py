@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from fleet.provider import ProviderError
+from fleet.provider import LastChange, ProviderError
 from fleet_github.batches import batches
 from fleet_github.client import Client
 
@@ -15,20 +15,22 @@ FILES_A_QUERY = 10
 
 def blame(
     client: Client, repository: str, ref: str | None, lines: Mapping[str, Collection[int]]
-) -> dict[tuple[str, int], str]:
-    """The message of the commit that last changed each line, by file and number, at the head of a branch."""
-    found: dict[tuple[str, int], str] = {}
+) -> dict[tuple[str, int], LastChange]:
+    """The commit that last changed each line, by file and number, at the head of a branch."""
+    found: dict[tuple[str, int], LastChange] = {}
     for files in batches(sorted(lines), FILES_A_QUERY):
         for file, ranges in _ranges(client, repository, ref, files):
             for number in lines[file]:
-                messages = (
-                    entry["commit"]["message"]
-                    for entry in ranges
-                    if entry["startingLine"] <= number <= entry["endingLine"]
-                )
-                if (message := next(messages, None)) is not None:
-                    found[file, number] = message
+                commits = (one["commit"] for one in ranges if one["startingLine"] <= number <= one["endingLine"])
+                if (commit := next(commits, None)) is not None:
+                    found[file, number] = _last_change(commit)
     return found
+
+
+def _last_change(commit: Mapping[str, Any]) -> LastChange:
+    author = commit["author"] or {}
+    name = (author.get("user") or {}).get("login") or author.get("name") or "somebody unknown"
+    return LastChange(commit["oid"], name, commit["authoredDate"], commit["message"])
 
 
 def _ranges(
@@ -41,7 +43,8 @@ def _ranges(
         f"query($owner: String!, $name: String!, $ref: String!{declared}) {{ "
         "repository(owner: $owner, name: $name, followRenames: false) { "
         f"object(expression: $ref) {{ ... on Commit {{ {blames} }} }} }} }} "
-        "fragment lines on Blame { ranges { startingLine endingLine commit { message } } }"
+        "fragment lines on Blame { ranges { startingLine endingLine commit { "
+        "oid message authoredDate author { name user { login } } } } }"
     )
     variables = {"owner": owner, "name": name, "ref": ref or "HEAD"}
     variables |= {f"f{number}": file for number, file in enumerate(files)}

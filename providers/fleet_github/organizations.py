@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from fleet.provider import Address, Context, ProviderError, Reveal, Secret, Spec, TryAgain
+from fleet.provider import Address, Context, ProviderError, Reveal, Secret, SecretRef, Spec, TryAgain
 from fleet_github import listing as listing_of
 from fleet_github.batches import Document
 from fleet_github.client import Client
@@ -30,6 +30,7 @@ from fleet_github.specs import (
     Repository,
     Selected,
     SelectedForSecret,
+    rests_on,
 )
 
 TRIES = 5
@@ -117,11 +118,19 @@ def _selected(context: Context, address: Address, standing: _Standing) -> Select
     """A repository's place; None where it has none, or where what stands there will be given to others."""
     if standing.selected is not None:
         is_among = standing.repository is not None and Place.of(address).repository.lower() in standing.selected
-        return Selected(owner=_owner(context, address)) if is_among else None
+        return _place(context, address) if is_among else None
     if not _is_kept(context, address):
         return None
     is_private = standing.shown["visibility"] == "private"
-    return Selected(out_of_reach=is_private and _is_public(context, address, standing.repository))
+    return SelectedForSecret(out_of_reach=is_private and _is_public(context, address, standing.repository))
+
+
+def _place(context: Context, address: Address) -> Selected:
+    owner = _owner(context, address)
+    if not _is_secret(address):
+        return Selected(owner=owner)
+    login = (context.recorded(address) or {}).get("login")
+    return SelectedForSecret(owner=owner, login=SecretRef.model_validate(login) if login else None)
 
 
 def _is_public(context: Context, address: Address, repository: Document | None) -> bool:
@@ -134,10 +143,9 @@ def _is_public(context: Context, address: Address, repository: Document | None) 
 
 def _is_kept(context: Context, address: Address) -> bool:
     """Whether a secret that is not given to selected repositories stays so, because it is not ours."""
-    place = Place.of(address)
-    if not _is_secret(address):
+    secret = rests_on(address)
+    if secret is None or not _is_secret(address):
         return False
-    secret = Address(address.provider, ORGANIZATION_SECRET, f"{place.organization.lower()}/{place.name}")
     wanted = context.wanted(secret)
     is_replaced = isinstance(wanted, OrganizationSecret) and wanted.replace
     return context.recorded(secret) is None and not is_replaced
@@ -214,8 +222,9 @@ def set_shared_variable(client: Client, address: Address, value: str) -> dict[st
 
 def select(client: Client, address: Address, wanted: Selected, reveal: Reveal) -> dict[str, Any]:
     """Give something to one repository more, of a secret once its login is proved; the receipt has its number."""
-    if isinstance(wanted, SelectedForSecret) and wanted.login is not None:
-        reveal(wanted.login)
+    login = wanted.login if isinstance(wanted, SelectedForSecret) else None
+    if login is not None:
+        reveal(login)
     place = Place.of(address)
     number = client.object(f"/repos/{place.repository}")["id"]
     reply = client.rest("PUT", f"{path_of(address)}/repositories/{number}", None, 409)
@@ -224,7 +233,7 @@ def select(client: Client, address: Address, wanted: Selected, reveal: Reveal) -
             f"{place.name} of {place.organization} is no longer given to selected repositories, so {place.repository} "
             "cannot be one of them"
         )
-    return {"repository": number}
+    return {"repository": number, **({"login": login.model_dump(mode="json")} if login else {})}
 
 
 def forget(client: Client, context: Context, address: Address) -> None:

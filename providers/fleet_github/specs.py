@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, SecretRef, Spec
+from fleet.provider import Address, Frozen, Objection, Owned, ProviderError, Removal, SecretRef, Spec
 
 REPOSITORY, SECRET, FILES = "repository", "secret", "files"
 VARIABLE, ENVIRONMENT = "variable", "environment"
@@ -47,6 +47,10 @@ class Repository(Owned):
     archived: bool = False
     first: First | None = None
 
+    def has_left(self, before: Spec, removal: Removal) -> bool:
+        """An archived repository stays, with its marker."""
+        return self.archived if removal == "archive" else super().has_left(before, removal)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Repository) and self._compared() == other._compared()
 
@@ -70,6 +74,10 @@ class ActionsSecret(Spec):
     also: dict[str, SecretRef] = {}  # noqa: RUF012 - frozen like all of it
     changed: bool = False
     replace: bool = False
+
+    def credential_of(self) -> Address | None:
+        """What fleet stored it from."""
+        return self.source.source if self.source else None
 
     def is_owned_by(self, fleet: str) -> bool:
         """By our record of having stored it as it is: what somebody stored meanwhile is theirs."""
@@ -104,6 +112,10 @@ class OrganizationSecret(ActionsSecret):
     unshown: ClassVar[frozenset[str]] = frozenset({"logins"})  # each place among the selected ones shows its own
 
     logins: dict[str, SecretRef] = {}  # noqa: RUF012 - frozen like all of it
+
+    def credential_of(self) -> Address | None:
+        """None of one image: each has its own place."""
+        return None
 
 
 class OrganizationVariable(Spec):
@@ -170,6 +182,20 @@ class SelectedForSecret(Selected):
     is_credential: ClassVar[bool] = True
 
     login: SecretRef | None = None
+
+    def credential_of(self) -> Address | None:
+        """What is proved for it."""
+        return self.login.source if self.login else None
+
+    def __eq__(self, other: object) -> bool:
+        """Of a place that somebody else gave nothing is known of its login, and it is left so."""
+        if not isinstance(other, SelectedForSecret):
+            return False
+        return self.out_of_reach == other.out_of_reach and (
+            None in (self.login, other.login) or self.login == other.login
+        )
+
+    __hash__ = None
 
 
 class Environment(Spec):
@@ -253,6 +279,13 @@ class Place:
 def repository_of(address: Address) -> str:
     """The repository that an address belongs to; of something that an organisation keeps none."""
     return "" if address.kind in OF_ORGANIZATION else "/".join(address.name.split("/")[:2])
+
+
+def rests_on(address: Address) -> Address | None:
+    """What a repository's place among those that are selected is a place for; None for all else."""
+    kind = {SELECTED_SECRET: ORGANIZATION_SECRET, SELECTED_VARIABLE: ORGANIZATION_VARIABLE}.get(address.kind)
+    place = Place.of(address) if kind else None
+    return Address(address.provider, kind, f"{place.organization.lower()}/{place.name}") if kind and place else None
 
 
 def foreign(owner: str | None, fleet: str, what: str) -> None:

@@ -80,7 +80,7 @@ class _Own:
             wanted = ActionsSecret(source=ref, also=also, replace=source.replace_secrets)
             needs = (holder, *(need for need in source.needs if need == ref.source))
             kind = ENVIRONMENT_SECRET if source.environment else SECRET
-            yield Resource(Address(self.provider, kind, self._path(name)), wanted, needs, stores=ref.source)
+            yield Resource(Address(self.provider, kind, self._path(name)), wanted, needs)
         for name, value in source.variables.items():
             kind = ENVIRONMENT_VARIABLE if source.environment else VARIABLE
             yield Resource(Address(self.provider, kind, self._path(name)), ActionsVariable(value=value), (holder,))
@@ -107,7 +107,7 @@ class _Shared:
             logins = dict(self.organization.logins[name])
             secret = OrganizationSecret(source=login, logins=logins, replace=replace)
             address = self._address(ORGANIZATION_SECRET, name)
-            yield Resource(address, secret, self.organization.needs, stores=ref.source)
+            yield Resource(address, secret, self.organization.needs)
             yield self._place(SELECTED_SECRET, name, SelectedForSecret(owner=self.fleet, login=ref), address)
         for name, value in self.source.variables.items():
             variable = OrganizationVariable(value=value, owner=self.fleet, replace=replace)

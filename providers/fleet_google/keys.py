@@ -37,8 +37,8 @@ def issue(place: Place, account: Address, stored: str | None) -> Issued:
     return Issued(key, {PASSWORD: password})
 
 
-def revoke(place: Place, account: Address, keep: str) -> None:
-    """Delete all keys but one."""
+def revoke(place: Place, account: Address, keep: str | None) -> None:
+    """Delete all keys but one, or all."""
     for credential in standing(place, account):
         if credential.key != keep:
             place.iam.delete_key(place.email(account), credential.key)

@@ -31,6 +31,17 @@ def keyless(settings: GoogleSettings, provider: str) -> Login:
     return Login(TOKEN_USER, password, permissions={"id-token": "write"}, steps=(step,))
 
 
+def of_job(settings: GoogleSettings) -> LoginStep | None:
+    """Fleet's own login in a job of its repository: the identity of the job's environment, to whom Google gives rights.
+
+    None where fleet.yaml names a login. With the project, Google's packages need not ask for it.
+    """
+    if settings.auth is not None:
+        return None
+    inputs = {"project_id": settings.project, "workload_identity_provider": "${{ vars.FLEET_GOOGLE_PROVIDER }}"}
+    return LoginStep("Log in to Google Cloud", "google-auth", "google", inputs)
+
+
 def with_key(account: Address) -> Login:
     """The key of a service account, kept as a secret."""
     return Login.stored(KEY_USER, SecretRef(source=account, field=PASSWORD))

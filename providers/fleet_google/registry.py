@@ -20,6 +20,7 @@ from fleet.provider import (
     Issuer,
     Limits,
     Login,
+    LoginStep,
     OciClient,
     OwnLogin,
     ProviderError,
@@ -36,7 +37,7 @@ from fleet_google import keys
 from fleet_google.artifacts import Artifacts
 from fleet_google.iam import Iam
 from fleet_google.login import GoogleLogin
-from fleet_google.logins import TOKEN_USER, keyless, with_key
+from fleet_google.logins import TOKEN_USER, keyless, of_job, with_key
 from fleet_google.making import make, turn
 from fleet_google.place import ACCOUNT, INSIDE, POOL, PROVIDER, WRITER, Place, group_of
 from fleet_google.reading import read
@@ -67,6 +68,11 @@ class GoogleRegistry(Registry, Issuer):
         self._google = settings
         self._login = GoogleLogin(settings.auth, settings.project, context)
         self._http = context.http()
+
+    @classmethod
+    def job_login(cls, settings: GoogleSettings) -> LoginStep | None:
+        """The identity of the job's environment, where fleet.yaml names no login."""
+        return of_job(settings)
 
     @property
     @abstractmethod
@@ -118,8 +124,8 @@ class GoogleRegistry(Registry, Issuer):
         if not self._google.shared:
             keys.prove_no_more(self._place, source, self.context, issued)
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Delete all keys of a service account but one."""
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Delete all keys of a service account but one, or all."""
         keys.revoke(self._place, source, keep)
 
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:

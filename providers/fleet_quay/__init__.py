@@ -9,7 +9,7 @@ another one, and the two are one resource.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -38,7 +38,9 @@ from fleet.provider import (
     SecretRef,
     Settings,
     Spec,
+    Tag,
     host_of,
+    split_host,
 )
 from fleet_quay.accounts import PASSWORD, USERNAME, Robots, belongs_to
 from fleet_quay.api import Api, Document
@@ -60,6 +62,7 @@ class Quay(Registry, Issuer):
     settings: ClassVar[type[Settings]] = QuaySettings
     issuing: ClassVar[frozenset[str]] = frozenset({ROBOT})
     by_turns = True
+    tells_use = True
     # Quay's own nginx configuration: 5 requests a second for an address on HTTP/1.1, 50 for a connection on HTTP/2.
     limits = Limits(at_once=8, per_second=40 if HTTP2 else 5)
 
@@ -175,13 +178,23 @@ class Quay(Registry, Issuer):
         """Begin and cancel an upload as a robot, and ask what it may do to a neighbour."""
         self._prove(_repository(source), Credentials(issued.key, issued.values[PASSWORD]))
 
-    def revoke(self, source: Address, keep: str) -> None:
-        """Delete all robots of a repository but one; of one that somebody else made its role goes, and it stays."""
+    def revoke(self, source: Address, keep: str | None) -> None:
+        """Delete all robots of a repository but one, or all; of one that somebody else made its role goes, and it
+        stays."""
         self._robots.keep_only(_repository(source), keep)
+
+    def recall(self, source: Address, key: str) -> Issued | None:
+        """The token of a robot that stands: one request."""
+        return self._robots.recall(key)
 
     def resolve(self, references: Collection[ImageReference]) -> Mapping[ImageReference, str]:
         """The digest of each tag, with what this token may see; one request per tag."""
         return self._client.digests(references, self.context.each)
+
+    def tags(self, name: str) -> Iterator[Tag]:
+        """The tags of an image, newest first, a page of a hundred at a time as they are asked for."""
+        namespace, _, repository = split_host(name)[1].partition("/")
+        yield from self._api.tags(namespace, repository)
 
     def platforms(self, references: Collection[ImageReference]) -> Mapping[ImageReference, Sequence[str]]:
         """What images run on; two requests for each."""

@@ -113,6 +113,14 @@ class Robots:
             self.api.grant(namespace, name, full, WRITE)
         return Issued(full, {USERNAME: Secret(full), PASSWORD: token})
 
+    def recall(self, full: str) -> Issued | None:
+        """A robot's token; None where the robot is not there."""
+        namespace, _, short = full.partition("+")
+        robot = self.api.robot(namespace, short)
+        if robot is None:
+            return None
+        return Issued(full, {USERNAME: Secret(full), PASSWORD: self._token_of(full, robot)})
+
     def _arm(self, repository: str, short: str, after: Robot, robot: Document | None) -> None:
         """Give a robot its role, and prove it."""
         namespace, name = _split(repository)

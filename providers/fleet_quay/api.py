@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from fleet.provider import Answer, Ask, Conflict, Http, OutOfBudget, ProviderError, Secret, host_of
+from fleet.provider import Answer, Ask, Conflict, Http, OutOfBudget, ProviderError, Secret, Tag, host_of
 
 Document = Mapping[str, Any]
 
@@ -61,6 +63,24 @@ class Api:
         path = f"/repository/{namespace}/{name}?includeTags=false"
         answer = self._send(_Call("GET", path, f"see {namespace}/{name}", namespace), 404)
         return None if answer.status == 404 else _object(answer)
+
+    def tags(self, namespace: str, name: str) -> Iterator[Tag]:
+        """The tags of a repository, newest first, a hundred to a request as they are asked for; none if it isn't there.
+
+        Public repositories of any namespace are shown to every token.
+        """
+        for page in count(1):
+            path = f"/repository/{namespace}/{name}/tag/?onlyActiveTags=true&limit=100&page={page}"
+            answer = self._send(_Call("GET", path, f"list the tags of {namespace}/{name}", namespace), 403, 404)
+            if answer.status == 403:
+                raise ProviderError(
+                    f"{self._host} does not show {namespace}/{name} to this token: it does not exist, or it is private"
+                )
+            document = {"tags": []} if answer.status == 404 else _object(answer)
+            listed = _entries(document, "tags")
+            yield from map(_tag, listed)
+            if not listed or document.get("has_additional") is not True:
+                return
 
     def create_repository(self, namespace: str, name: str, visibility: str, description: str) -> bool:
         """Make a repository; False when it is there already."""
@@ -214,6 +234,13 @@ def _robot(answer: Answer) -> Document:
     document = _object(answer)
     token = document.get("token")
     return {**document, "token": Secret(token) if isinstance(token, str) and token.strip() else None}
+
+
+def _tag(entry: Document) -> Tag:
+    name, digest, start = entry.get("name"), entry.get("manifest_digest"), entry.get("start_ts")
+    if not isinstance(name, str) or not isinstance(digest, str) or type(start) is not int:
+        raise ProviderError("the answer lists something that is no tag; is it a Quay?")
+    return Tag(name, digest, datetime.fromtimestamp(start, UTC))
 
 
 def _entries(page: Document, key: str) -> list[Document]:

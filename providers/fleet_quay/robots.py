@@ -78,7 +78,10 @@ def turns_of(name: str) -> Sequence[str]:
 def credentials(repository: str, listed: Mapping[str, Mapping[str, Any]]) -> Sequence[Credential]:
     """The robots of a repository with when they were made, the oldest first."""
     namespace = repository.partition("/")[0]
-    return [Credential(f"{namespace}+{one.short}", created(one.entry)) for one in robots_of(repository, listed)]
+    return [
+        Credential(f"{namespace}+{one.short}", created(one.entry), _moment(one.entry.get("last_accessed")))
+        for one in robots_of(repository, listed)
+    ]
 
 
 def names_of(name: str) -> Sequence[str]:
@@ -88,8 +91,13 @@ def names_of(name: str) -> Sequence[str]:
 
 def created(entry: Mapping[str, Any]) -> datetime:
     """When a robot was made, as Quay tells it (RFC 2822); long ago where it doesn't."""
+    return _moment(entry.get("created")) or datetime.fromtimestamp(0, UTC)
+
+
+def _moment(text: object) -> datetime | None:
+    """A moment as Quay tells it (RFC 2822); None where it tells none."""
     try:
-        found = parsedate_to_datetime(str(entry.get("created")))
+        found = parsedate_to_datetime(str(text))
     except ValueError:
-        return datetime.fromtimestamp(0, UTC)
+        return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,10 +19,11 @@ from fleet.model import Address, Change, Resource, Secret, SecretRef
 from fleet.oci import Denied, LoginRefused
 from fleet.provider import Context, Credentials, ImageReference, Issued, OciClient, RegistryImage
 from fleet.sandbox.acr import Acr as AcrService
-from fleet.sandbox.azure import AzureState, Client
+from fleet.sandbox.azure import MAY_ASK, RIGHTS, AzureState, Client
 from fleet.sandbox.http import Fault, Loopback, Response
 from fleet.secrets import SecretSource
 from fleet_acr import Acr
+from fleet_acr.permissions import Grant, lacking
 from fleet_acr.specs import AcrSettings, actions_on, owner_in, token_name
 from tests.debian import programs
 from tests.images import Image, push
@@ -292,6 +294,63 @@ def test_a_missing_permission_is_named_by_azures_own_word(azure: Service, right:
 
     with pytest.raises(ProviderError, match=rf"lacks the permission Microsoft\.ContainerRegistry/registries/{right}"):
         whole_life()
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_a_permission_that_lacks_is_known_before_anything_is_written(azure: Service, right: str) -> None:
+    ours = azure.provider()
+    (resource,) = make(ours, CLIMATE)
+    made = Change(resource.address, None, resource.spec)
+    gone = Change(resource.address, resource.spec, None, removal="forget")
+    azure.client.rights.discard(right)
+    found = {**ours.preflight([made]), **ours.preflight([gone])}
+    if right.endswith("read"):
+        assert found == {}, "reading has been tried by then"
+    else:
+        (objection,) = found.values()
+        assert objection.reason == f"cannot be written: the login of acr lacks {right} on the registry example"
+        assert "docs/registries/acr.md" in objection.remedy
+
+
+def test_a_login_that_may_not_ask_what_it_may_is_believed(azure: Service) -> None:
+    azure.client.rights = {right for right in azure.client.rights if right != MAY_ASK and not right.endswith("write")}
+    (resource,) = azure.provider().home(CLIMATE).resources
+    assert azure.provider().preflight([Change(resource.address, None, resource.spec)]) == {}
+
+
+def test_roles_add_up_and_take_away_from_themselves_only() -> None:
+    writer = Grant(("Microsoft.ContainerRegistry/registries/*",), ("*/DELETE",))
+    assert lacking([RIGHTS[1], RIGHTS[2]], [writer]) == [RIGHTS[2]]
+    assert lacking([RIGHTS[1], RIGHTS[2]], [writer, Grant(("microsoft.containerregistry/*/delete",))]) == []
+    assert lacking([RIGHTS[1]], [Grant(("*/read",)), Grant(())]) == [RIGHTS[1]]
+
+
+@pytest.mark.parametrize("page", [{}, [], {"value": 1}, {"value": ["*"]}])
+def test_what_is_no_listing_of_permissions_is_not_taken_for_one(azure: Service, page: object) -> None:
+    answer = Response.of_json(page)
+    azure.loopback.faults.append(Fault("status", path=".*/permissions", response=answer, times=None))
+    (resource,) = azure.provider().home(CLIMATE).resources
+    with pytest.raises(TryAgain, match="no listing of permissions"):
+        azure.provider().preflight([Change(resource.address, None, resource.spec)])
+
+
+def test_the_role_of_the_documentation_holds_what_fleet_asks_for() -> None:
+    text = Path("docs/registries/acr.md").read_text(encoding="utf-8")
+    role = json.loads(text.split("```json\n")[1].split("```")[0])
+    assert {*RIGHTS, MAY_ASK} <= {*role["Actions"]}
+
+
+def test_the_passwords_of_many_tokens_take_one_listing(azure: Service) -> None:
+    ours = azure.provider()
+    images = [RegistryImage(f"image-{number}", f"image-{number}") for number in range(3)]
+    sources = [resource.address for resource in make(ours, *images)]
+    issued = [ours.issue(source, None).key for source in sources]
+    before = azure.loopback.count()
+    nowhere = Address("acr", "token", "nowhere")
+    standing = ours.standing([*sources, nowhere])
+    assert azure.loopback.count() == before + 1
+    assert [[credential.key for credential in standing[source]] for source in sources] == [[key] for key in issued]
+    assert standing[nowhere] == []
 
 
 def test_without_azures_packages_the_command_that_installs_them_is_named(

@@ -10,16 +10,18 @@ import yaml
 
 from fleet.cli import main
 from fleet.errors import ExitCode
+from fleet.http import Http
 from fleet.model import Address, Secret, SecretRef
-from fleet.oci import Denied
+from fleet.oci import Denied, OciClient
 from fleet.provider import Context, RegistryImage
 from fleet.reference import ImageReference
+from fleet.sandbox.ghcr import SOURCE
 from fleet.sandbox.ghcr import Ghcr as GhcrService
 from fleet.sandbox.github import State, serve_github
 from fleet.sandbox.http import Loopback
 from fleet.sandbox.push import Login, Pusher, PushRefused, Registries, build
 from fleet.secrets import SecretSource
-from fleet_ghcr import Ghcr, GhcrSettings
+from fleet_ghcr import LABELS, Ghcr, GhcrSettings
 from tests.little_fleet import LittleFleet
 
 IMAGE = RegistryImage("climate", "climate-image", source="Example-Org/climate-image")
@@ -37,9 +39,10 @@ class Service:
         """The token of a run in a repository."""
         return self.ghcr.state.create_token("ada", {"contents": "read", **rights}, repositories=[repository])
 
-    def push(self, name: str, password: str, tag: str = "1", day: int = 1) -> str:
+    def push(self, name: str, password: str, tag: str = "1", day: int = 1, source: str = "") -> str:
         """Push an image as a build does on a day of January, and return its digest; raises PushRefused."""
-        image = build({"/srv/a": name.encode()}, {}, f"2026-01-{day:02}T00:00:00Z")
+        labels = {SOURCE: f"{self.ghcr.state.url}/{source}"} if source else {}
+        image = build({"/srv/a": name.encode()}, labels, f"2026-01-{day:02}T00:00:00Z")
         with Pusher(Registries(), self.loopback.host, Login("ada", password)) as pusher:
             pusher.push(name, image, [tag])
         return image.digest
@@ -66,6 +69,11 @@ def provider(url: str = "https://ghcr.io", secret: str = "", **keys: Any) -> Ghc
     return Ghcr("ghcr", settings, Context("ours", Path(), read, lambda: None))
 
 
+def client(loopback: Loopback) -> OciClient:
+    """What reads a registry as nobody."""
+    return OciClient(loopback.url, Http(lambda: None))
+
+
 def test_builds_push_with_the_token_of_their_run_and_nothing_is_made_or_kept() -> None:
     home = provider().home(IMAGE)
     assert home.name == "ghcr.io/example-org/climate-image"
@@ -75,6 +83,7 @@ def test_builds_push_with_the_token_of_their_run_and_nothing_is_made_or_kept() -
     assert home.login.password == "${{ secrets.GITHUB_TOKEN }}"
     assert home.login.permissions == {"packages": "write"}
     assert home.login.secrets == {}
+    assert home.labels == provider(push=OWN_LOGIN).home(IMAGE).labels == LABELS
     assert provider(push="keyless").home(IMAGE) == home
 
 
@@ -111,6 +120,21 @@ def test_a_run_pushes_to_its_own_package_and_to_no_neighbour(service: Service) -
     assert provider(service.loopback.url).resolve([reference]) == {reference: digest}
     frozen = reference._replace(digest=digest)
     assert provider(service.loopback.url).platforms([frozen]) == {frozen: ("linux/amd64",)}
+
+
+def test_what_a_person_pushes_is_linked_by_its_label_and_not_otherwise(service: Service) -> None:
+    own, other = "example-org/climate-image", "example-org/neighbour"
+    service.ghcr.state.url = "https://github.example.org"
+    password = service.ghcr.state.create_token("ada", scopes=["write:packages"])
+    for source in ("", "somebody/climate-image", "example-org/nowhere"):
+        service.push(own, password, source=source)
+        assert service.ghcr.packages == {own: None}
+        with pytest.raises(PushRefused):
+            service.push(own, service.run_token(own, packages="write"))
+    service.push(own, password, source=own)
+    assert service.ghcr.packages == {own: own}
+    service.push(own, service.run_token(own, packages="write"), source=other)
+    assert service.ghcr.packages == {own: own}
 
 
 def test_tags_are_dated_by_their_images(service: Service) -> None:
@@ -169,6 +193,8 @@ def test_from_nothing_to_a_pushed_package_with_no_secret_anywhere(
         github.actions.wait(20)
         made = github.state.repository("example-org/climate-image")
         assert made.secrets == {}
+        label = client(registry).labels("example-org/climate-image", "latest")[SOURCE]
+        assert label == f"{github.url}/example-org/climate-image"
         tag = ImageReference(f"{registry.host}/example-org/climate-image", (made.head or "")[:12])
         assert [*provider(registry.url).resolve([tag])] == [tag]
         assert main(["plan", "-detailed-exitcode"]) == ExitCode.OK

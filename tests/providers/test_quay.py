@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,17 @@ import pytest
 from fleet.errors import Conflict, OutOfBudget, ProviderError, TryAgain, Unsure
 from fleet.model import Address, Change, Resource, Secret, SecretRef
 from fleet.oci import Denied
-from fleet.provider import Context, Credentials, RegistryImage
+from fleet.provider import Context, Credentials, RegistryImage, Tag
 from fleet.reference import ImageReference
 from fleet.sandbox.http import Fault, Request, Response, Service
 from fleet.sandbox.quay import RunningQuay, serve_quay
+from fleet.sandbox.registry import Registry
 from fleet.secrets import SecretSource
 from fleet_quay import Quay
 from fleet_quay.specs import QuaySettings, Repository, Robot, marked, unmarked
 from tests.debian import programs
 from tests.images import Image, push
+from tests.subjects.common import publish
 
 CLIMATE = RegistryImage("climate", "climate-image", description="For climate people.")
 OURS = "managed by fleet ours"
@@ -87,6 +90,23 @@ def seed_robot(quay: RunningQuay, name: str, description: str = "") -> dict[str,
     return held
 
 
+def push_as_token(quay: RunningQuay, name: str, *tags: str) -> None:
+    token = quay.quay.tokens.sign("", [{"type": "repository", "name": f"example/{name}", "actions": ["pull", "push"]}])
+    push(f"{quay.url}/v2/example/{name}", Image(), *tags, headers={"authorization": f"Bearer {token}"})
+
+
+def seed_tags(quay: RunningQuay, full: str, names: Sequence[str]) -> dict[str, Any]:
+    """A public repository whose tags were pushed a second after each other."""
+    digest = publish(quay.quay.tokens, f"{quay.registry_host}/{full}", "any")
+    assert isinstance(quay.quay.registry, Registry)
+    quay.quay.registry.repositories[full]["tags"] = dict.fromkeys(names, digest)
+    quay.state.pushed[full] = {name: number for number, name in enumerate(names)}
+    held = {"description": "", "is_public": True, "last_modified": 0, "permissions": {}}
+    quay.state.repositories[full] = held
+    quay.loopback.records.clear()
+    return held
+
+
 def test_an_image_gets_a_repository_and_a_robot_of_its_own(quay: RunningQuay) -> None:
     ours = provider(quay)
     home = ours.home(CLIMATE)
@@ -97,6 +117,43 @@ def test_an_image_gets_a_repository_and_a_robot_of_its_own(quay: RunningQuay) ->
     assert held["description"] == f"For climate people.\n\n{OURS}"
     assert held["permissions"] == {"example+climate-image": "write"}
     assert quay.state.robots["example+climate-image"]["description"] == OURS
+
+
+def test_tags_come_newest_first_by_pages_and_no_further_than_asked(quay: RunningQuay) -> None:
+    names = [f"v{number:03}" for number in range(250)]
+    seed_tags(quay, "example/climate-image", names)
+    ours, name = provider(quay), f"{quay.registry_host}/example/climate-image"
+    tags = ours.tags(name)
+    assert next(tags) == Tag("v249", Image().digest, datetime.fromtimestamp(249, UTC))
+    assert (quay.loopback.count("GET", "/api/.*"), quay.loopback.count()) == (1, 1)
+    assert [tag.name for tag in tags] == names[-2::-1]
+    assert quay.loopback.count() == 3
+    assert list(ours.tags(f"{name}-nowhere")) == []
+
+
+def test_a_tag_that_is_pushed_again_is_the_newest(quay: RunningQuay) -> None:
+    seed_tags(quay, "example/climate-image", ["old", "new"])
+    push_as_token(quay, "climate-image", "old")
+    assert [tag.name for tag in provider(quay).tags(f"{quay.registry_host}/example/climate-image")] == ["old", "new"]
+
+
+def test_tags_of_another_namespace_are_listed_where_they_are_public(quay: RunningQuay) -> None:
+    quay.state.organization("upstream")
+    seed_tags(quay, "upstream/open", ["1"])
+    seed_tags(quay, "upstream/closed", ["1"])["is_public"] = False
+    ours = provider(quay)
+    assert [tag.name for tag in ours.tags(f"{quay.registry_host}/upstream/open")] == ["1"]
+    for name in ("closed", "nowhere"):
+        with pytest.raises(ProviderError, match=f"does not show upstream/{name} to this token"):
+            list(ours.tags(f"{quay.registry_host}/upstream/{name}"))
+
+
+@pytest.mark.parametrize("entry", [{}, {"name": "1", "manifest_digest": "sha256:0", "start_ts": "now"}, {"name": 1}])
+def test_what_is_no_tag_is_not_listed_as_one(quay: RunningQuay, entry: dict[str, Any]) -> None:
+    answer = Response.of_json({"tags": [entry]})
+    quay.loopback.faults.append(Fault("status", path=".*/tag/", response=answer, times=None))
+    with pytest.raises(ProviderError, match="something that is no tag"):
+        list(provider(quay).tags(f"{quay.registry_host}/example/image"))
 
 
 def test_home_asks_nobody_and_refuses_names_that_quay_will_not_take(quay: RunningQuay) -> None:

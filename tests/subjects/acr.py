@@ -89,7 +89,7 @@ class AcrSubject(Subject):
         def without(right: str) -> Callable[[], None]:
             return lambda: self.client.rights.discard(right)
 
-        needed = [right for right in RIGHTS if right.endswith(("read", "scopeMaps/write"))]
+        needed = [right for right in RIGHTS if not right.endswith("delete")]
         return {right: without(right) for right in needed}
 
     def publish(self, name: str, tag: str) -> str:

@@ -22,7 +22,8 @@ from tests.subjects.common import ISSUES_NOTHING, NO_CODE_HOST, OF_CODE_HOSTS, O
 
 KEY, SECRET = "AKIAOPERATOROPERATOR", "canary-operators-secret"
 OWN_KEY, OWN_SECRET = "AKIAOPERATORSOWNKEY0", "canary-own-secret"
-_OPEN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
+OPEN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
+"""A trust in everybody."""
 READS = re.compile(r"(Describe|Get|List|BatchGet|BatchCheck)")
 DOCS = Path(__file__).parents[2] / "docs/registries/ecr.md"
 
@@ -145,7 +146,7 @@ class EcrSubject(Subject):
         if self.identity == "role":
             iam.put_role_policy(name, "by-hand", everything)
             iam.put_role_policy(name, "fleet-push", everything)
-            iam.update_assume_role_policy(name, json.dumps(_OPEN))
+            iam.update_assume_role_policy(name, json.dumps(OPEN))
             iam.attach_role_policy(managed.arn, name)
         else:
             iam.put_user_policy(name, "by-hand", everything)

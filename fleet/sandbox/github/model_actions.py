@@ -119,7 +119,8 @@ class StepRun:
 
 @dataclass(slots=True)
 class JobRun:
-    """One job of a run as it ran; `log` and `summary` are as people see them, `process` is the script that runs now."""
+    """One job of a run as it ran; `log` and `summary` are as people see them, `process` is the script that runs now.
+    `turn` is when it joined its group, in the order of all that did."""
 
     id: int
     job: str
@@ -132,6 +133,7 @@ class JobRun:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     group: str = ""
+    turn: int = 0
     log: str = ""
     summary: str = ""
     annotations: list[Annotation] = field(default_factory=list)
@@ -200,6 +202,7 @@ class Run:
     updated_at: datetime
     started_at: datetime
     group: str = ""
+    turn: int = 0
     attempt: int = 1
     status: Literal["queued", "waiting", "in_progress", "completed"] = "queued"
     conclusion: str | None = None

@@ -61,7 +61,8 @@ class State:
     """Hold `lock` to look at several things at once. `slow` is how many looks it takes until a new thing is there.
 
     `uploads` says when each manifest came, by the image's path and the digest.
-    `issuers` holds the public keys of OIDC issuers; `disabled` the services that the project has not enabled.
+    `issuers` holds the public keys of OIDC issuers; `disabled` the services that the project has not enabled;
+    `granted` what the project's own policy lets members do everywhere in it.
     """
 
     project: str = "example-project"
@@ -74,6 +75,7 @@ class State:
     private_keys: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict)
     uploads: dict[tuple[str, str], datetime] = field(default_factory=dict)
     tokens: dict[str, Principal] = field(default_factory=dict)
+    granted: dict[str, frozenset[str]] = field(default_factory=dict)
     issuers: dict[str, rsa.RSAPublicKey] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
     slow: int = 0
@@ -96,6 +98,8 @@ class State:
     def may(self, principal: Principal, permission: str, repository: str | None = None) -> bool:
         """Whether somebody may do something in the project, or in one repository by its full name."""
         if permission in principal.permissions:
+            return True
+        if any(permission in self.granted.get(member, ()) for member in principal.members):
             return True
         policy = self.policies.get(repository or "", Policy())
         return any(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -49,7 +50,7 @@ class TokenExchange:
         return Response.of_json({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME})
 
     def _federated(self, request: Request) -> Principal:
-        asked = of_json(request, *_KEYS)
+        asked = _asked(request)
         audience = _AUDIENCE.fullmatch(str(asked.get("audience")))
         if audience is None or audience["number"] != self.state.number:
             raise _Invalid('Invalid value for "audience".')
@@ -99,3 +100,11 @@ class TokenExchange:
             issuer=email,
         )
         return account_principal(email)
+
+
+def _asked(request: Request) -> Mapping[str, Any]:
+    """The fields of an exchange: Google's own JSON, or the form of RFC 8693, which Google's libraries send."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return of_json(request, *_KEYS)
+    form = parse_qs(request.body.decode())
+    return {re.sub("_(.)", lambda part: part[1].upper(), name): values[0] for name, values in form.items()}

@@ -107,6 +107,8 @@ def test_what_a_push_starts(on: str, ref: str, changed: list[str] | None, starts
         ("on: release\n" + JOB, "'release' in on"),
         ("on: push\ncolour: red\n" + JOB, "'colour' in a.yaml"),
         ("on: push\nconcurrency: {group: a, cancel-in-progress: x}\n" + JOB, "`cancel-in-progress: true` or `false`"),
+        ("on: push\nconcurrency: {group: a, cancel-in-progress: true, queue: max}\n" + JOB, "concurrency.queue is"),
+        ("on: push\nconcurrency: {group: a, queue: all}\n" + JOB, "concurrency.queue is"),
         ("on: push\njobs: {a: {runs-on: x, steps: [{run: a, shell: pwsh}]}}", "the shell 'pwsh'"),
         ("on: push\njobs: {a: {runs-on: x, strategy: {}, steps: [{run: a}]}}", "'strategy' in jobs.a"),
         ("on: push\njobs: {a: {runs-on: x, steps: [{name: a}]}}", "needs either `uses` or `run`"),
@@ -129,6 +131,11 @@ def test_groups_of_workflows_and_jobs_and_schedules_are_read() -> None:
     (job,) = workflow.jobs
     assert (workflow.crons, workflow.concurrency) == (("17 3 * * *",), Concurrency("all"))
     assert (job.environment, job.concurrency) == ("production", Concurrency("one", cancel=True))
+
+
+def test_a_group_may_queue_all_that_come() -> None:
+    workflow = parse("a.yaml", f"on: push\nconcurrency: {{group: a, queue: max}}\n{JOB}".encode())
+    assert workflow.concurrency == Concurrency("a", queue="max")
 
 
 def test_yaml_is_read_as_github_reads_it() -> None:

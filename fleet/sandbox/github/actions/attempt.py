@@ -14,6 +14,7 @@ from fleet.sandbox.github.actions.disk import Disk, File
 from fleet.sandbox.github.actions.events import github_context, variables_of
 from fleet.sandbox.github.actions.expressions import Contexts, ExpressionError, expand, holds
 from fleet.sandbox.github.actions.machine import Machine, StepFailed
+from fleet.sandbox.github.actions.oidc import Identity
 from fleet.sandbox.github.actions.rights import IDENTITY, rights_of, token_rights
 from fleet.sandbox.github.actions.steps import Runner, Scene, run_steps
 from fleet.sandbox.github.actions.workflow import Job, Workflow
@@ -86,6 +87,8 @@ class Attempt:
             conclusion = self._steps(job, noted, machine, self._contexts_of(machine, environment))
         finally:
             self._state.tokens.pop(machine.token, None)
+            if machine.identity is not None:
+                self._runner.issuer.forget(machine.identity)
             machine.disk.wipe()
         if conclusion != "cancelled":
             self._end(noted, conclusion)
@@ -97,7 +100,7 @@ class Attempt:
         with self._state.lock:
             if job.concurrency is not None:
                 noted.group = expand(job.concurrency.group, Contexts(self._contexts))
-                groups.make_way(self._state, self._run, noted, cancel=job.concurrency.cancel)
+                groups.join(self._state, self._run, noted, job.concurrency)
             return groups.take_turn(self._state, self._run, noted, stopped)
 
     def _has_stopped(self, noted: JobRun) -> bool:
@@ -123,9 +126,11 @@ class Attempt:
         state, trigger, repository = self._state, self._run.trigger, self._run.repository
         rights = rights_of(self._workflow, job, from_fork=trigger.from_fork)
         token = state.create_job_token(repository, token_rights(rights))
-        identity: Callable[[str], str] | None = None
+        identity: Identity | None = None
         if rights.get(IDENTITY) == "write":
-            identity = partial(self._runner.issuer.token, self._run, environment=job.environment)
+            identity = self._runner.issuer.identity(self._run, job.environment, state.url)
+        vouched = identity.variables if identity else {}
+        secrets = [*self._contexts["secrets"].values(), *self._secrets_of(environment).values()]
         disk = Disk.new(state.store.folder, self._runner.runners.programs)
         return Machine(
             disk,
@@ -142,8 +147,8 @@ class Attempt:
             partial(_may_read, state, repository),
             partial(self._has_stopped, noted),
             identity,
-            variables=self._variables(job, disk),
-            masks={token, *map(str, self._contexts["secrets"].values()), *self._secrets_of(environment).values()},
+            variables={**self._variables(job, disk), **vouched},
+            masks={token, *map(str, secrets), *([identity.bearer] if identity else [])},
         )
 
     def _variables(self, job: Job, disk: Disk) -> dict[str, str]:

@@ -74,20 +74,20 @@ class Actions:
         if behaviour == "queue" or run.status == "completed":
             return
         try:
-            self._make_way(run)
+            self._join(run)
         except ExpressionError as error:
             runs.finish(self._state, run, "failure", str(error))
             return
         self._running = {future for future in self._running if not future.done() or future.exception()}
         self._running.add(self._pool.submit(self._execute, run, behaviour))
 
-    def _make_way(self, run: Run) -> None:
-        """Cancel what the run takes the place of in its group."""
+    def _join(self, run: Run) -> None:
+        """Join the group that the workflow is in, if any."""
         concurrency = self._workflow(run).concurrency
         if concurrency is not None:
             context = Contexts({"github": github_context(self._state, run)})
             run.group = expand(concurrency.group, context)
-            groups.make_way(self._state, run, run, cancel=concurrency.cancel)
+            groups.join(self._state, run, run, concurrency)
 
     def _execute(self, run: Run, behaviour: str) -> None:
         with self._state.lock:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import httpx
 
 from fleet.sandbox.github.actions.machine import Machine, StepFailed, check_inputs
+from fleet.sandbox.github.actions.oidc import Identity
 
 NAME = "google-github-actions/auth"
 STS = "sts.googleapis.com"
@@ -44,7 +46,7 @@ def authenticate(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, st
     exports = inputs.get("export_environment_variables", "true") == "true"
     outputs: dict[str, str] = {}
     if inputs.get("create_credentials_file", "true") == "true":
-        outputs["credentials_file_path"] = _write_file(machine, provider, exports=exports)
+        outputs["credentials_file_path"] = _write_file(machine, provider, machine.identity, exports=exports)
     if project := inputs.get("project_id"):
         outputs["project_id"] = project
         machine.env.update(dict.fromkeys(_PROJECT, project) if exports else {})
@@ -52,21 +54,27 @@ def authenticate(machine: Machine, inputs: Mapping[str, str]) -> Mapping[str, st
     return outputs
 
 
-def _write_file(machine: Machine, provider: str, *, exports: bool) -> str:
-    """The file with which Google's libraries log in; the real action leaves it in the workspace too."""
-    name = f"gha-creds-{secrets.token_hex(8)}.json"
-    bearer = machine.mask(secrets.token_urlsafe(24))
+def _write_file(machine: Machine, provider: str, identity: Identity, *, exports: bool) -> str:
+    """The file with which Google's libraries log in, and ask GitHub for a new token as often as they need one.
+
+    The real action leaves it in the workspace too.
+    """
+    asked = urlencode({"audience": f"https://iam.googleapis.com/{provider}"})
     document = {
         "type": "external_account",
         "audience": f"//iam.googleapis.com/{provider}",
         "subject_token_type": f"{_TYPES}:token-type:jwt",
-        "token_url": f"https://{STS}/v1/token",
-        "credential_source": {"headers": {"Authorization": f"Bearer {bearer}"}},
+        "token_url": f"{machine.services.address(STS)}/v1/token",
+        "credential_source": {
+            "url": f"{identity.url}&{asked}",
+            "headers": {"Authorization": f"Bearer {identity.bearer}"},
+            "format": {"type": "json", "subject_token_field_name": "value"},
+        },
     }
-    (machine.disk.workspace / name).write_text(json.dumps(document))
-    path = f"/home/runner/work/{name}"
-    machine.env.update(dict.fromkeys(_CREDENTIALS, path) if exports else {})
-    return path
+    path = machine.disk.workspace / f"gha-creds-{secrets.token_hex(8)}.json"
+    path.write_text(json.dumps(document))
+    machine.env.update(dict.fromkeys(_CREDENTIALS, str(path)) if exports else {})
+    return str(path)
 
 
 def _exchange(machine: Machine, provider: str, token: str) -> str:

@@ -11,6 +11,7 @@ from fleet.sandbox.push import Registries
 
 if TYPE_CHECKING:
     from fleet.sandbox.github.actions.artifacts import Artifacts
+    from fleet.sandbox.github.actions.oidc import Identity
     from fleet.sandbox.github.model_actions import JobRun
 
 
@@ -61,7 +62,7 @@ class Machine:
     told: JobRun
     may_read: Callable[[str], bool]
     stopped: Callable[[], bool]
-    identity: Callable[[str], str] | None = field(default=None, repr=False)
+    identity: Identity | None = field(default=None, repr=False)
     variables: dict[str, str] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict, repr=False)

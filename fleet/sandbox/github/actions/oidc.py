@@ -12,6 +12,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,34 @@ if TYPE_CHECKING:
 GITHUB = "https://token.actions.githubusercontent.com"
 
 DISCOVERY, KEYS = "/.well-known/openid-configuration", "/.well-known/jwks"
+ASKED = "/_apis/idtoken"
+"""Where a job asks for its tokens; a host of its own on GitHub."""
 
 LIFETIME, EARLIER = 300, 600
 """Seconds that a token lives, and that it is valid before it was issued."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one job asks for its tokens with, as long as it goes on.
+
+    https://docs.github.com/actions/reference/security/oidc#methods-for-requesting-the-oidc-token
+    """
+
+    issuer: Issuer
+    run: Run
+    environment: str
+    url: str
+    bearer: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    def __call__(self, audience: str) -> str:
+        """A token for an audience."""
+        return self.issuer.token(self.run, audience, self.environment)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What every step of the job finds in its environment."""
+        return {"ACTIONS_ID_TOKEN_REQUEST_URL": self.url, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.bearer}
 
 
 class Issuer:
@@ -36,6 +62,17 @@ class Issuer:
     def __init__(self, clock: Clock, url: str = GITHUB) -> None:
         self.url = url
         self._clock = clock
+        self._identities: dict[str, Identity] = {}
+
+    def identity(self, run: Run, environment: str, base: str) -> Identity:
+        """Let a job ask for tokens from now on, at the address that the sandbox has."""
+        made = Identity(self, run, environment, f"{base}{ASKED}?api-version=2.0")
+        self._identities[made.bearer] = made
+        return made
+
+    def forget(self, identity: Identity) -> None:
+        """The job has ended."""
+        self._identities.pop(identity.bearer, None)
 
     @cached_property
     def _key(self) -> RSAPrivateKey:
@@ -72,7 +109,9 @@ class Issuer:
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
     def handle(self, request: Request) -> Response | None:
-        """The discovery document or the keys; None for another request."""
+        """The discovery document, the keys, or a job's token; None for another request."""
+        if request.path == ASKED:
+            return self._asked(request)
         if request.path == DISCOVERY:
             return Response.of_json(self._described(request.base_url))
         if request.path == KEYS:
@@ -82,6 +121,14 @@ class Issuer:
             published = {name: key[name] for name in ("kty", "n", "e")}
             return Response.of_json({"keys": [{**published, "alg": "RS256", "use": "sig", "kid": self._key_id}]})
         return None
+
+    def _asked(self, request: Request) -> Response:
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        identity = self._identities.get(bearer) if scheme.lower() == "bearer" else None
+        if identity is None:
+            return Response.of_json({"message": "this is no job that may ask for a token"}, 401)
+        token = identity(request.first("audience"))
+        return Response.of_json({"count": len(token), "value": token})
 
     def _described(self, base: str) -> Mapping[str, Any]:
         return {

@@ -24,6 +24,7 @@ _BUILD_INPUTS = {
     "ADDITIONAL_TAG",
     "NO_PUSH",
     "PUBLIC_REGISTRY_CHECK",
+    "REPO2DOCKER_EXTRA_ARGS",
 }
 """What the sandbox obeys of the action's inputs; the others make the step fail."""
 
@@ -84,8 +85,17 @@ def _build(machine: Machine, given: Mapping[str, str]) -> Image:
     labels = {
         "repo2docker.repo": f"https://github.com/{machine.repository}",
         "repo2docker.ref": machine.ref,
+        **_labels(given.get("REPO2DOCKER_EXTRA_ARGS", "").split()),
     }
     return build({f"{home}/{path}": data for path, data in workspace.items()}, labels, machine.now)
+
+
+def _labels(arguments: list[str]) -> dict[str, str]:
+    """The labels in repo2docker's arguments, which the shell has split at each space; no other argument is obeyed."""
+    pairs = list(zip(arguments[::2], arguments[1::2], strict=False))
+    if len(arguments) % 2 or any(option != "--label" or "=" not in value for option, value in pairs):
+        raise StepFailed(f"repo2docker: error: the sandbox knows no arguments like {' '.join(arguments)}")
+    return {name: value for name, _, value in (value.partition("=") for _, value in pairs)}
 
 
 @dataclass(frozen=True, slots=True)

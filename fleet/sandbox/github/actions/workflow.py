@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fleet.sandbox.github.actions.workflow_yaml import (
     Step,
@@ -42,13 +42,15 @@ _UNKNOWN_GLOB = re.compile(r"[\[\]+]")
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """Of one group one run or job goes on, and one waits, the newest. With `cancel` what goes on ends for it.
+    """Of one group one run or job goes on, and one waits, the newest; with `cancel` what goes on ends for it. With
+    `queue: max` all wait for their turn.
 
     https://docs.github.com/actions/concepts/workflows-and-actions/concurrency
     """
 
     group: str
     cancel: bool = False
+    queue: Literal["single", "max"] = "single"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +166,14 @@ def _concurrency(given: Any) -> Concurrency | None:
     if given is None:
         return None
     fields = mapping({"group": given} if isinstance(given, str) else given, "concurrency")
-    known(fields, {"group", "cancel-in-progress"}, "concurrency")
+    known(fields, {"group", "cancel-in-progress", "queue"}, "concurrency")
     cancel = fields.get("cancel-in-progress", False)
     if not isinstance(cancel, bool) or not fields.get("group"):
         raise WorkflowError("the sandbox knows concurrency as a group with `cancel-in-progress: true` or `false`")
-    return Concurrency(text(fields["group"]), cancel)
+    queue = fields.get("queue", "single")
+    if queue not in ("single", "max") or (queue == "max" and cancel):
+        raise WorkflowError("concurrency.queue is `single`, or without `cancel-in-progress: true` also `max`")
+    return Concurrency(text(fields["group"]), cancel, queue)
 
 
 def _events(on: Any) -> dict[str, Any]:
