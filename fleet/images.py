@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from fleet.config import BuiltImage, Fleet, Loaded
@@ -12,6 +13,7 @@ from fleet.errors import FleetError, InputError, ProviderError
 from fleet.model import Address, Resource
 from fleet.pace import Pace
 from fleet.provider import CodeHost, Home, Registry, RegistryImage
+from fleet.sharing import share
 from fleet.site import full_name
 from fleet.sources import FIRST_BRANCH, Branches, Place, read_branches, source_of
 from fleet.world import Providers
@@ -64,30 +66,42 @@ def find_homes(
     Sources whose default branch `branches` does not tell are taken for yet to be made.
     """
     branches = branches or Branches()
-    names: dict[str, str] = {}
     homes: dict[str, Home] = {}
     sources: dict[str, Sequence[Resource]] = {}
     blobs: dict[str, bytes] = {}
     wrong: list[Diagnostic] = []
-    for key, image in loaded.fleet.images.items():
-        if not isinstance(image, BuiltImage):
-            names[key] = full_name(image.upstream)
+    built = {key: image for key, image in loaded.fleet.images.items() if isinstance(image, BuiltImage)}
+    for key, image in built.items():
+        with _noting(loaded, key, wrong):
+            homes[key] = home_of(key, image, providers, branches.of(loaded.fleet, image))
+    sharing = share(loaded, homes)
+    for key, home in sharing.homes.items():
+        image = built[key]
+        if image.repository is None:
             continue
-        try:
-            branch = branches.of(loaded.fleet, image)
-            homes[key] = home_of(key, image, providers, branch)
-            if image.repository is not None:
-                place = Place(homes[key], branch)
-                source = source_of(loaded.fleet, image, place, loaded.source.folder)
-                sources[key] = _code_host(loaded.fleet, image, providers).workshop(source.repository)
-                blobs.update(source.blobs)
-        except (ValueError, ProviderError) as error:
-            wrong.append(loaded.source.diagnostic(("images", key), f"the image {key}: {error}", of="key"))
-        except InputError as error:
-            wrong += _placed(loaded, key, error)
-        else:
-            names[key] = full_name(homes[key].name)
-    return Homes(names, homes, sources, blobs), [*dict.fromkeys(wrong), *_shared(loaded, names)]
+        with _noting(loaded, key, wrong):
+            place = Place(home, branches.of(loaded.fleet, image), sharing.organizations.get(key))
+            source = source_of(loaded.fleet, image, place, loaded.source.folder)
+            sources[key] = _code_host(loaded.fleet, image, providers).workshop(source.repository)
+            blobs.update(source.blobs)
+    names = {
+        key: full_name(sharing.homes[key].name if isinstance(image, BuiltImage) else image.upstream)
+        for key, image in loaded.fleet.images.items()
+        if key in sharing.homes or not isinstance(image, BuiltImage)
+    }
+    found = [*dict.fromkeys(wrong), *sharing.wrong, *_same_home(loaded, names)]
+    return Homes(names, sharing.homes, sources, blobs), found
+
+
+@contextmanager
+def _noting(loaded: Loaded, key: str, wrong: list[Diagnostic]) -> Iterator[None]:
+    """Whatever is wrong with one image is noted, and the next one is looked at."""
+    try:
+        yield
+    except (ValueError, ProviderError) as error:
+        wrong.append(loaded.source.diagnostic(("images", key), f"the image {key}: {error}", of="key"))
+    except InputError as error:
+        wrong += _placed(loaded, key, error)
 
 
 def _placed(loaded: Loaded, key: str, error: InputError) -> Iterator[Diagnostic]:
@@ -122,7 +136,7 @@ def home_of(key: str, image: BuiltImage, providers: Providers, branch: str) -> H
     return registry.home(described)
 
 
-def _shared(loaded: Loaded, names: Mapping[str, str]) -> Iterator[Diagnostic]:
+def _same_home(loaded: Loaded, names: Mapping[str, str]) -> Iterator[Diagnostic]:
     """Built images that would live in one registry repository."""
     first: dict[str, str] = {}
     for key, name in names.items():

@@ -64,6 +64,8 @@ class Spec(Frozen):
 
     is_credential: ClassVar[bool] = False
     """Whether a thing of this kind lets somebody in; what changes of these is shown before all else but removals."""
+    unshown: ClassVar[frozenset[str]] = frozenset({"owner"})
+    """Fields that tell a person nothing beside what a plan shows anyway."""
 
     def authors(self) -> Mapping[str, str]:
         """Who last changed it by hand, by part, where the service tells."""

@@ -214,7 +214,7 @@ class _Making:
         self._refuse_all(preflight(changes, seen, self.workshop, self.workshop.pace))
         left = {address: world[address] for address in gone if address in world}
         still_ours = {address: spec for address, spec in left.items() if spec.is_owned_by(fleet.name)}
-        changes += departures(still_ours, fleet, self._group, self._repository)
+        changes += departures(still_ours, fleet, self._group, self._repository, self._rests_on)
         return without_waiting_files(self.workshop, changes), unread
 
     def rotations(self, homes: Homes, changes: Sequence[Change]) -> Rotations:
@@ -251,6 +251,10 @@ class _Making:
         """The source repository that something lies in; empty where that is no code host's."""
         host = self.workshop[address.provider]
         return host.repository_of(address) if isinstance(host, CodeHost) else ""
+
+    def _rests_on(self, address: Address) -> Address | None:
+        host = self.workshop[address.provider]
+        return host.rests_on(address) if isinstance(host, CodeHost) else None
 
     def _group(self, address: Address) -> str:
         together = self.workshop[address.provider].together(address)

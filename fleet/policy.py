@@ -30,17 +30,21 @@ def departures(
     fleet: Fleet,
     group: Callable[[Address], str] = str,
     repository_of: Callable[[Address], str] = lambda address: "",
+    rests_on: Callable[[Address], Address | None] = lambda address: None,
 ) -> list[Change]:
     """How things leave that fleet owns and fleet.yaml no longer has: forgotten, unless `removed` says otherwise.
 
     What lies in a repository that is archived or destroyed leaves before it: afterwards nothing can be written there.
+    So does what rests on something else that leaves.
     """
     ways: dict[str, Removal] = {entry.address.lower(): entry.then for entry in fleet.removed}
     ending = {(address.provider, address.name): address for address in owned if str(address).lower() in ways}
 
     def needs(address: Address) -> tuple[Address, ...]:
-        end = ending.get((address.provider, repository_of(address)))
-        return (end,) if end not in (None, address) else ()  # removals run the other way round
+        last = (ending.get((address.provider, repository_of(address))), rests_on(address))
+        return tuple(
+            one for one in last if one is not None and one in owned and one != address
+        )  # removals run the other way round
 
     return [
         Change(address, before, None, needs(address), group(address), ways.get(str(address).lower(), "forget"))

@@ -145,7 +145,7 @@ def field_lines(before: Spec | None, after: Spec | None) -> Iterator[str]:
         return
     old, new = canonical(before) or {}, canonical(after)
     for name, value in new.items():
-        if name == "owner" or (before is not None and old.get(name) == value):
+        if name in after.unshown or (before is not None and old.get(name) == value):
             continue
         if before is None:
             if _says_something(value):

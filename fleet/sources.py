@@ -10,7 +10,7 @@ from pathlib import Path
 from fleet.config import BuiltImage, Fleet, Template
 from fleet.gitblob import blob_id
 from fleet.pace import Pace
-from fleet.provider import CodeHost, Home, SourceRepository
+from fleet.provider import CodeHost, Home, Organization, SourceRepository
 from fleet.reference import split_host
 from fleet.world import Providers
 
@@ -66,10 +66,12 @@ def _template_repository(fleet: Fleet, image: BuiltImage) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an image comes from and where it goes: its home in the registry, and its source's default branch."""
+    """Where an image comes from and where it goes: its home in the registry, its source's default branch, and the
+    organisation that keeps what its builds are given, if one does."""
 
     home: Home
     branch: str
+    organization: Organization | None = None
 
 
 def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> Source:
@@ -91,6 +93,7 @@ def source_of(fleet: Fleet, image: BuiltImage, place: Place, folder: Path) -> So
             secrets=dict(home.login.secrets) if home.login else {},
             variables=dict(image.variables),
             environment=_environment(image, home),
+            organization=place.organization,
             needs=tuple(resource.address for resource in home.resources),
             replace_secrets=image.adopt_secrets == "replace",
             overwrite_edits=template is not None and template.on_edit == "overwrite",

@@ -60,7 +60,9 @@ def withdraw(
             continue
         why = "" if build_address(login.repository) in awaited else _unproved(login, {*found, *waiting}, workshop)
         if why:
-            left_out += [LeftOut(address, found.pop(address).before, None, why) for address in login.parts & leaving]
+            parts = login.parts & leaving & found.keys()
+            rested_on = leaving & {need for part in parts for need in found[part].needs}
+            left_out += [LeftOut(one, found.pop(one).before, None, why) for one in (parts | rested_on) & found.keys()]
         else:
             found |= {change.address: change for change in _in_order(login, found, awaited)}
     return Withdrawn(list(found.values()), left_out)

@@ -45,6 +45,7 @@ KNOWN = {
     ("repos/get-content", 409): "a generated repository that has no contents yet answers 409, as git data does",
     ("actions/get-allowed-actions-repository", 409): "answered unless allowed_actions is `selected`",
     ("actions/create-repo-variable", 409): "a name that is taken is refused so",
+    ("actions/create-org-variable", 409): "a name that is taken is refused so",
 }
 """Statuses of one operation that the description lacks, and why the sandbox answers so all the same."""
 

@@ -30,6 +30,10 @@ def aws(inputs: dict[str, str], secrets: dict[str, SecretRef], permissions: dict
 
 LOGINS: dict[str, tuple[str, Login]] = {
     "a stored password": ("quay.io", Login.stored("example+climate", secret("token"), "QUAY_PASSWORD")),
+    "a password of an organisation": (
+        "quay.io",
+        Login.stored("example+climate", secret("token")).suffixed("QUAY"),
+    ),
     "AWS without a key": (AWS_REGISTRY, aws({"role-to-assume": AWS_ROLE}, {}, {"id-token": "write"})),
     "AWS with a key": (
         AWS_REGISTRY,

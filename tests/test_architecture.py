@@ -57,6 +57,7 @@ LAYERS = [
         "fleet.git_store",
         "fleet.selection",
         "fleet.services",
+        "fleet.sharing",
         "fleet.sources",
         "fleet.importers",
         "fleet.workflow_file",

@@ -25,6 +25,7 @@ KEYLESS = ("AWS without a key", "Google without a key")
 PASSWORD, JSON_KEY = "canary-of-the-robot", '{"type": "service_account",\n "private_key": "canary-of-google"}\n'
 SECRETS = {
     "QUAY_PASSWORD": PASSWORD,
+    "DOCKER_PASSWORD_QUAY": PASSWORD,
     "AWS_ACCESS_KEY_ID": KEY_ID,
     "AWS_SECRET_ACCESS_KEY": KEY,
     "GCP_SA_KEY": JSON_KEY,

@@ -63,9 +63,13 @@ class SecretsPlace(Strict):
         description="An environment of the source repository, which fleet makes and opens to its default branch only.",
     )
     organization: Text | None = Field(
-        default=None, description="An organisation, which gives its secret to the repositories that fleet selects."
+        default=None,
+        description="The organisation that owns the source repository: it keeps one login for the images that name it, "
+        "and gives it to their repositories only.",
     )
-    shared: bool = Field(default=False, description="Says that an organisation's secret is shared; must be true then.")
+    shared: bool = Field(
+        default=False, description="Says that this login pushes several images; must be true with organization."
+    )
 
     @model_validator(mode="after")
     def _in_words(self) -> Self:
@@ -92,7 +96,9 @@ class BuiltImage(Strict):
         description="Whether what exists already without an owner is taken over: never, when it is equal, or always.",
     )
     adopt_secrets: Literal["keep", "replace"] = Field(
-        default="keep", description="What to do with a secret of our name that fleet did not store."
+        default="keep",
+        description="What to do with a secret of our name (in an organisation, also a variable) that fleet did not "
+        "store: leave it, or store it anew.",
     )
     secrets: SecretsPlace | None = Field(
         default=None, description="Where the push credential is stored; absent: in the source repository."

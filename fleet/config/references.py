@@ -36,6 +36,7 @@ def check(source: Source, data: dict[str, Any]) -> list[Diagnostic]:
     checks: tuple[Callable[[_Book], Iterator[Diagnostic]], ...] = (
         _providers,
         _images,
+        _organizations,
         _one_source_one_image,
         _one_home_one_image,
         _slots,
@@ -87,6 +88,19 @@ def _images(book: _Book) -> Iterator[Diagnostic]:
     for key, image in _blocks(book.data, "images"):
         for field, block in (("registry", "registries"), ("template", "templates")):
             yield from _dangling(book, ("images", key, field), image.get(field), block)
+
+
+def _organizations(book: _Book) -> Iterator[Diagnostic]:
+    """An organisation gives its secrets to repositories of its own, and to no others."""
+    for key, image in _blocks(book.data, "images"):
+        place, repository = image.get("secrets"), image.get("repository")
+        name = place.get("organization") if isinstance(place, dict) else None
+        if not isinstance(name, str) or not isinstance(repository, str):
+            continue
+        owner = repository.partition("/")[0]
+        if owner.casefold() != name.casefold():
+            summary = f"{quoted(name)} does not own {quoted(repository)}: only its owner can keep its secrets"
+            yield book.source.diagnostic(("images", key, "secrets", "organization"), summary, f"Write {owner}.")
 
 
 def _one_source_one_image(book: _Book) -> Iterator[Diagnostic]:

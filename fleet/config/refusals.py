@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from fleet import plugins
 from fleet.config.base import Keys
-from fleet.config.images import BuiltImage
 from fleet.config.loading import Loaded
 from fleet.config.root import Fleet
 from fleet.diagnostics import Diagnostic
@@ -19,7 +18,7 @@ from fleet.provider import CodeHost
 def unbuilt(loaded: Loaded) -> list[Diagnostic]:
     """Everything in a fleet.yaml that nothing carries out yet, each with its place; empty when plan may go on."""
     fleet = loaded.fleet
-    found = [*_providers(fleet), *_sources(fleet)]
+    found = list(_providers(fleet))
     return [
         loaded.source.diagnostic(keys, f"{what} not built yet: validate knows it, plan and apply refuse it", of="key")
         for keys, what in found
@@ -35,9 +34,3 @@ def _providers(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
 def _can_propose(type_name: str) -> bool:
     found = plugins.load(type_name)
     return found is not None and getattr(found, "propose", None) is not CodeHost.propose
-
-
-def _sources(fleet: Fleet) -> Iterator[tuple[Keys, str]]:
-    for name, image in fleet.images.items():
-        if isinstance(image, BuiltImage) and image.secrets is not None and image.secrets.organization:
-            yield ("images", name, "secrets", "organization"), "an organisation's secret is"

@@ -45,13 +45,28 @@ class CommitRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Organization:
+    """What keeps a source's secrets and variables for several repositories, each of which is selected for it.
+
+    `logins` says by the name of a secret, and by each source repository that shares it, where its value is revealed:
+    the same for all, and proved to push where that repository's builds do. `needs` is what must exist before any of
+    them can be proved.
+    """
+
+    name: str
+    logins: Mapping[str, Mapping[str, SecretRef]] = field(default_factory=dict)
+    needs: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRepository:
     """What a code host needs to know of an image's source: its `repository`, and a `template` repository if any.
 
     `branch` is its default branch, and what it is to be where the repository is made from nothing.
     `seed` (first content, where there is no template repository) and `managed` (files kept up to date) are git blob ids
     by path; `secrets` says by name where each value is revealed, `variables` by name what builds may read; both lie in
-    `environment` where it names one, open to builds of `branch` only. `needs` is what must exist first.
+    `environment` where it names one, open to builds of `branch` only, or in `organization` where there is one. `needs`
+    is what must exist first.
     """
 
     repository: str
@@ -65,6 +80,7 @@ class SourceRepository:
     needs: tuple[Address, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     environment: str = ""
+    organization: Organization | None = None
     replace_secrets: bool = False
     overwrite_edits: bool = False
 
@@ -167,6 +183,10 @@ class CodeHost(Provider):
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """What must exist for an image's source, the files that start its build last. Pure."""
         raise ValueError(f"{self.name} makes no source repositories")
+
+    def rests_on(self, address: Address) -> Address | None:
+        """What must stay for as long as this does, and leaves after it; None where there is no such thing. Pure."""
+        return None
 
     def repository_of(self, address: Address) -> str:
         """The source repository that something of this host belongs to; empty for what belongs to none. Pure."""

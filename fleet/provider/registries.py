@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -67,6 +68,25 @@ class Login:
     def stored(cls, username: str, password: SecretRef, secret: str = "DOCKER_PASSWORD") -> Self:  # noqa: S107 - a name
         """A user name, and a password kept as the Actions secret `secret`."""
         return cls(username, f"${{{{ secrets.{secret} }}}}", {secret: password})
+
+    def suffixed(self, suffix: str) -> Self:
+        """The same login with each secret's name followed by `_` and this, wherever it is asked for."""
+
+        names = {name: f"{name}_{suffix}" for name in self.secrets}
+
+        def renamed(value: str) -> str:
+            return re.sub(r"(?<=\bsecrets\.)\w+", lambda found: names.get(found[0], found[0]), value)
+
+        return replace(
+            self,
+            username=renamed(self.username),
+            password=renamed(self.password),
+            secrets={names[name]: ref for name, ref in self.secrets.items()},
+            steps=tuple(
+                replace(step, inputs={name: renamed(value) for name, value in step.inputs.items()})
+                for step in self.steps
+            ),
+        )
 
 
 OWN_LOGIN, PASSWORD = "login", "password"

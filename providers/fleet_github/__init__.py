@@ -44,6 +44,7 @@ from fleet_github.leaving import leave
 from fleet_github.listing import Listing
 from fleet_github.making import make_repository
 from fleet_github.managed import write_managed
+from fleet_github.organizations import forget, select, set_shared_variable, store_shared
 from fleet_github.preflight import notices, preflight
 from fleet_github.proposing import find_proposal, list_commits, managed_proposals, propose, propose_managed
 from fleet_github.reading import read_world
@@ -53,20 +54,29 @@ from fleet_github.settings import GitHubSettings
 from fleet_github.specs import (
     ENVIRONMENT,
     FILES,
+    OF_ORGANIZATION,
+    ORGANIZATION_SECRET,
+    ORGANIZATION_VARIABLE,
     REPOSITORY,
     SECRETS,
+    SELECTED,
+    SELECTED_SECRET,
+    SELECTED_VARIABLE,
     VARIABLES,
     ActionsSecret,
     ActionsVariable,
     Environment,
-    First,
     ManagedFiles,
+    OrganizationSecret,
+    OrganizationVariable,
     Place,
     Repository,
-    check_repository_name,
+    Selected,
+    SelectedForSecret,
     repository_of,
+    rests_on,
 )
-from fleet_github.wanting import Within
+from fleet_github.wanting import resources_of
 
 
 class GitHub(CodeHost):
@@ -77,6 +87,10 @@ class GitHub(CodeHost):
         **dict.fromkeys(SECRETS, ActionsSecret),
         **dict.fromkeys(VARIABLES, ActionsVariable),
         ENVIRONMENT: Environment,
+        ORGANIZATION_SECRET: OrganizationSecret,
+        ORGANIZATION_VARIABLE: OrganizationVariable,
+        SELECTED_SECRET: SelectedForSecret,
+        SELECTED_VARIABLE: Selected,
         FILES: ManagedFiles,
     }
     settings: ClassVar[type[Settings]] = GitHubSettings
@@ -125,41 +139,28 @@ class GitHub(CodeHost):
     def workshop(self, source: SourceRepository) -> tuple[Resource, ...]:
         """The repository, what its builds are given, and its managed files last; raises ValueError for a name GitHub
         won't take."""
-        check_repository_name(source.repository)
-        repository = Address(self.name, REPOSITORY, source.repository)
-        wanted = Repository(
-            owner=self.context.fleet,
-            description=source.description,
-            visibility=source.visibility,
-            first=First(template=source.template, branch=source.branch, seed=dict(source.seed)),
-        )
-        within = Within(self.name, source)
-        environment = within.environment(repository)
-        holder = environment.address if environment else repository
-        kept = [*within.secrets(holder), *within.variables(holder)]
-        files = Resource(
-            Address(self.name, FILES, source.repository),
-            ManagedFiles(files=dict(source.managed), overwrite=source.overwrite_edits),
-            (repository, *(resource.address for resource in kept)),
-        )
-        made = [Resource(repository, wanted, source.needs), *([environment] if environment else [])]
-        return *made, *kept, *([files] if source.managed else [])
+        return resources_of(self.name, self.context.fleet, source)
 
     def repository_of(self, address: Address) -> str:
         """The first two parts of the name of whatever lies there."""
         return repository_of(address)
 
+    def rests_on(self, address: Address) -> Address | None:
+        """A repository's place rests on what the organisation gives it."""
+        return rests_on(address)
+
     def cost(self, change: Change) -> int:
         """About how many requests a change takes."""
-        if isinstance(change.after, ActionsSecret):
-            return 3 + 3 * len(change.after.also)
-        return (
-            {REPOSITORY: 7, FILES: 8 if self._proposes else 3, ENVIRONMENT: 4, **dict.fromkeys(VARIABLES, 2)}.get(
-                change.address.kind, 1
-            )
-            if change.after
-            else 2
-        )
+        match change.after:
+            case None:
+                return 2
+            case OrganizationSecret():
+                return 5
+            case ActionsSecret() as wanted:
+                return 3 + 3 * len(wanted.also)
+            case ManagedFiles():
+                return 8 if self._proposes else 3
+        return {REPOSITORY: 7, ENVIRONMENT: 4, ORGANIZATION_VARIABLE: 2}.get(change.address.kind, 2)
 
     def read(self, addresses: Collection[Address]) -> Mapping[Address, Spec]:
         """One query for 25 repositories with their files, and one request for each list of secrets or variables."""
@@ -182,6 +183,8 @@ class GitHub(CodeHost):
             match change.after:
                 case Repository() as wanted:
                     make_repository(self._client, self.context, change.address.name, wanted)
+                case OrganizationSecret() as wanted:
+                    receipts[change.address] = store_shared(self._client, self.context, change.address, wanted, reveal)
                 case ActionsSecret() as wanted:
                     place = Place.of(change.address)
                     receipts[change.address] = store_credential(self._client, place, wanted, reveal)
@@ -190,6 +193,10 @@ class GitHub(CodeHost):
                     make_environment(self._client, place.repository, place.name, wanted)
                 case ActionsVariable() as wanted:
                     set_variable(self._client, Place.of(change.address), wanted.value)
+                case OrganizationVariable() as wanted:
+                    receipts[change.address] = set_shared_variable(self._client, change.address, wanted.value)
+                case Selected() as wanted:
+                    receipts[change.address] = select(self._client, change.address, wanted, reveal)
                 case ManagedFiles() as wanted:
                     receipts[change.address] = write_managed(self._client, self.context, change.address.name, wanted)
                 case _:
@@ -197,9 +204,12 @@ class GitHub(CodeHost):
         return receipts
 
     def _forget(self, change: Change) -> None:
-        """Take our secret out of where it lies, or have a repository leave; all else stays as it is."""
+        """Take what we put into a place that is not ours alone out of it, or have a repository leave; all else stays as
+        it is."""
         address = change.address
-        if address.kind in SECRETS:
+        if address.kind in OF_ORGANIZATION | SELECTED:
+            forget(self._client, self.context, address)
+        elif address.kind in SECRETS:
             place = Place.of(address)
             for secret in (*(change.before.also if isinstance(change.before, ActionsSecret) else ()), place.name):
                 self._client.rest("DELETE", f"{place.vault}/secrets/{secret}", None, 404)

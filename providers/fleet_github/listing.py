@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +41,21 @@ def secrets(document: Any) -> dict[str, str]:
 def variables(document: Any) -> dict[str, str]:
     """By name, the value of each."""
     return {str(entry["name"]): str(entry["value"]) for entry in document["variables"]}
+
+
+def organization_secret(document: Any) -> dict[str, str]:
+    """When one secret was last stored, and whom the organisation gives it to."""
+    return {name: str(document[name]) for name in ("updated_at", "visibility")}
+
+
+def organization_variable(document: Any) -> dict[str, str]:
+    """The value of one variable, and whom the organisation gives it to."""
+    return {name: str(document[name]) for name in ("value", "visibility")}
+
+
+def repositories(document: Any) -> dict[str, str]:
+    """The numbers of the repositories that are selected for something, by their names in lower case."""
+    return {str(entry["full_name"]).lower(): str(entry["id"]) for entry in document["repositories"]}
 
 
 def policy(document: Any) -> dict[str, str]:
@@ -73,6 +89,18 @@ class Listing:
         if any(known.get(path) != entry for path, entry in found.items()):
             self._keep({**known, **found})
         return {path: entry["found"] for path, entry in found.items()}
+
+    def pages(self, path: str, pick: Pick) -> dict[str, str]:
+        """What is picked out of all pages of a list, one after the other."""
+        found: dict[str, str] = {}
+        for page in count(1):
+            one = f"{whole(path)}&page={page}"
+            listed = self.of([one], pick)[one]
+            is_last = len(listed) < _MOST or listed.keys() <= found.keys()
+            found |= listed
+            if is_last:
+                break
+        return found
 
     def _look(self, path: str, pick: Pick, known: dict[str, Any] | None) -> dict[str, Any]:
         headers = {"If-None-Match": known["etag"]} if known else {}

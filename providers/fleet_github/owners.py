@@ -8,8 +8,17 @@ from typing import Any
 
 from fleet.provider import Change, Objection
 from fleet_github.allowed_actions import not_allowed
-from fleet_github.client import Client, Reply
-from fleet_github.specs import VARIABLE, WITHIN_ENVIRONMENT, Repository, repository_of
+from fleet_github.client import Client, Reply, right_needed, said_by
+from fleet_github.specs import (
+    ORGANIZATION_SECRET,
+    ORGANIZATION_VARIABLE,
+    SELECTED_SECRET,
+    SELECTED_VARIABLE,
+    VARIABLE,
+    WITHIN_ENVIRONMENT,
+    Repository,
+    repository_of,
+)
 
 Found = tuple[Change, Objection]
 
@@ -20,6 +29,13 @@ query($login: String!) { organization(login: $login) { viewerCanCreateRepositori
 _APP_NEEDS = {"administration": "write", "contents": "write", "secrets": "write", "actions": "read"}
 """Permissions of an installation; `workflows` and the others are asked for where they are needed."""
 
+_SHARED: Mapping[str, tuple[str, frozenset[str]]] = {
+    "organization_secrets": ("secrets", frozenset({ORGANIZATION_SECRET, SELECTED_SECRET})),
+    "organization_actions_variables": ("variables", frozenset({ORGANIZATION_VARIABLE, SELECTED_VARIABLE})),
+}
+"""By each permission in an organisation: what it is about, and the kinds that need it.
+https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps"""
+
 INSTALLATION = "ghs_"
 """How the tokens of installations begin.
 https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/"""
@@ -29,13 +45,25 @@ _ENOUGH = {"read": ("read", "write", "admin"), "write": ("write", "admin")}
 
 @dataclass(slots=True)
 class Owner:
-    """An organisation or user: all changes there, repositories to be made, their files, and what these files use."""
+    """An organisation or user: the changes in its repositories, those of what it keeps for several of them itself,
+    repositories to be made, their files, and what these files use."""
 
     login: str
     changes: list[Change] = field(default_factory=list)
+    shared: list[Change] = field(default_factory=list)
     missing: list[Change] = field(default_factory=list)
     new_files: list[Change] = field(default_factory=list)
     actions: Sequence[str] = ()
+
+    @property
+    def first(self) -> Change:
+        """The change that an objection to all of them is made to."""
+        return (self.changes or self.shared)[0]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of what changes."""
+        return {change.address.kind for change in (*self.changes, *self.shared)}
 
 
 def against_owner(client: Client, owner: Owner, *, touches_workflows: bool) -> Iterator[Found]:
@@ -49,6 +77,7 @@ def against_owner(client: Client, owner: Owner, *, touches_workflows: bool) -> I
     if reply.status == 404:
         yield from _user(client, owner)
         return
+    yield from _shared(client, owner)
     organization = reply.document if isinstance(reply.document, dict) else {}
     if owner.missing and client.login.permissions is None:
         yield from _creation(client, owner, organization)
@@ -81,14 +110,14 @@ def _rights(client: Client, owner: Owner, reply: Reply, *, touches_workflows: bo
 
     https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
     """
-    granted, first = client.login.permissions, owner.changes[0]
+    granted, first, kinds = client.login.permissions, owner.first, owner.kinds
     if granted is not None:
-        kinds = {change.address.kind for change in owner.changes}
         needed = {
             **_APP_NEEDS,
             **({"workflows": "write"} if touches_workflows else {}),
             **({"environments": "write"} if kinds & WITHIN_ENVIRONMENT else {}),
             **({"actions_variables": "write"} if VARIABLE in kinds else {}),
+            **{right: "write" for right, (_, shared) in _SHARED.items() if kinds & shared},
         }
         lacking = [f"{name}={level}" for name, level in needed.items() if granted.get(name) not in _ENOUGH[level]]
         if lacking:
@@ -99,17 +128,34 @@ def _rights(client: Client, owner: Owner, reply: Reply, *, touches_workflows: bo
     if said is None:
         return
     scopes = {scope.strip() for scope in said.split(",")}
-    needed_scopes = ["repo", "workflow"] if touches_workflows else ["repo"]
+    needed_scopes = ["repo", *(["workflow"] if touches_workflows else []), *(["admin:org"] if owner.shared else [])]
     lacking = [scope for scope in needed_scopes if scope not in scopes]
     if lacking:
         reason = f"is out of reach: the token for {client.host} lacks the scope {' and '.join(lacking)}"
-        yield first, Objection(reason, "Make a token with the scopes repo and workflow.")
+        yield first, Objection(reason, f"Make a token with the scopes {' and '.join(needed_scopes)}.")
+
+
+def _shared(client: Client, owner: Owner) -> Iterator[Found]:
+    """Whether the login may see what the organisation keeps, which GitHub shows to few; in GitHub's own words."""
+    for right, (what, kinds) in _SHARED.items():
+        first = next((change for change in owner.shared if change.address.kind in kinds), None)
+        if first is None:
+            continue
+        reply = client.rest("GET", f"/orgs/{owner.login}/actions/{what}?per_page=1", None, 403, 404)
+        if reply.status != 200:
+            said = said_by(reply.document)
+            reason = f"is out of reach: {client.host} shows this login no {what} of {owner.login} ({said})"
+            needed = right_needed(reply) or f"{right}=write"
+            yield first, Objection(reason, f"Log in as an owner of {owner.login}; the token needs: {needed}.")
 
 
 def _user(client: Client, owner: Owner) -> Iterator[Found]:
     if client.rest("GET", f"/users/{owner.login}", None, 404).status == 404:
         reason = f"is nowhere: {client.host} has no organisation and no user {owner.login}"
-        yield owner.changes[0], Objection(reason, "Check `repository:`.")
+        yield owner.first, Objection(reason, "Check `repository:`.")
+    elif owner.shared:
+        reason = f"cannot be kept: {owner.login} is a user and no organisation"
+        yield owner.shared[0], Objection(reason, "Take `organization:` and `shared:` out.")
     elif owner.missing and client.login.permissions is not None:
         reason = f"cannot be made: {owner.login} is a user, and a GitHub App makes no repositories for users"
         yield owner.missing[0], Objection(reason, "Make the repository by hand, or log in with the user's token.")

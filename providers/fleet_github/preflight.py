@@ -18,7 +18,15 @@ from fleet_github.client import Client
 from fleet_github.environments import waiting_in
 from fleet_github.files import MAY_PUSH
 from fleet_github.owners import Owner, against_owner
-from fleet_github.specs import WITHIN_ENVIRONMENT, ManagedFiles, Place, Repository, repository_of
+from fleet_github.specs import (
+    OF_ORGANIZATION,
+    SELECTED,
+    WITHIN_ENVIRONMENT,
+    ManagedFiles,
+    Place,
+    Repository,
+    repository_of,
+)
 
 Found = tuple[Change, Objection]
 
@@ -56,13 +64,17 @@ def preflight(
 ) -> Mapping[Address, Objection]:
     """The first objection to each change, by its address; rules of branches only where fleet `commits` to them."""
     wanted: dict[str, Wanted] = {}
+    shared: list[Change] = []
     for change in changes:
-        if change.after is not None:
-            name = repository_of(change.address)
+        if change.after is None:
+            continue
+        if change.address.kind in OF_ORGANIZATION | SELECTED:
+            shared.append(change)
+        if name := repository_of(change.address):
             wanted.setdefault(name.casefold(), Wanted(name)).changes.append(change)
-    if not wanted:
+    if not (wanted or shared):
         return {}
-    asked = _Preflight(client, context, list(wanted.values()), commits=commits)
+    asked = _Preflight(client, context, list(wanted.values()), shared, commits=commits)
     objections: dict[Address, Objection] = {}
     for change, objection in asked.all():
         objections.setdefault(change.address, objection)
@@ -85,10 +97,13 @@ def notices(client: Client, context: Context, changes: Collection[Change]) -> li
 class _Preflight:
     """The questions of one plan."""
 
-    def __init__(self, client: Client, context: Context, wanted: list[Wanted], *, commits: bool) -> None:
+    def __init__(
+        self, client: Client, context: Context, wanted: list[Wanted], shared: list[Change], *, commits: bool
+    ) -> None:
         self._client = client
         self._context = context
         self._wanted = wanted
+        self._shared = shared
         self._commits = commits
         templates = [one.template for one in wanted if one.template]
         names = list(dict.fromkeys([*(one.name for one in wanted), *templates]))
@@ -152,6 +167,9 @@ class _Preflight:
             if one.name not in self._standing:
                 owner.missing += [one.setup] if one.setup else []
                 owner.new_files += [one.files] if one.files else []
+        for change in self._shared:
+            login = change.address.name.partition("/")[0]
+            by_owner.setdefault(login.casefold(), Owner(login)).shared.append(change)
         for owner in by_owner.values():
             owner.actions = actions_used(self._context, [change.after for change in owner.new_files])
             yield from against_owner(self._client, owner, touches_workflows=self._touches_workflows(owner.changes))

@@ -6,19 +6,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from fleet.provider import Address, Context, SecretRef, Spec, TryAgain
+from fleet.provider import Address, Context, Spec, TryAgain
 from fleet_github import listing as listing_of
 from fleet_github.batches import Document, Question, ask
 from fleet_github.client import Client
 from fleet_github.listing import Listing
 from fleet_github.making import owner_of
+from fleet_github.organizations import read_organizations
+from fleet_github.sealing import standing_secret
 from fleet_github.specs import (
     ENVIRONMENT,
     FILES,
+    OF_ORGANIZATION,
     REPOSITORY,
     SECRETS,
+    SELECTED,
     VARIABLES,
-    ActionsSecret,
     ActionsVariable,
     Environment,
     ManagedFiles,
@@ -34,7 +37,7 @@ def read_world(
     client: Client, context: Context, listing: Listing, addresses: Collection[Address]
 ) -> dict[Address, Spec]:
     """What stands at these addresses."""
-    names = list(dict.fromkeys(repository_of(address) for address in addresses))
+    names = list(dict.fromkeys(filter(None, map(repository_of, addresses))))
     paths = {address: _paths(context, address) for address in addresses if address.kind == FILES}
     every = list(dict.fromkeys(path for some in paths.values() for path in some))
     found = ask(client, context.each, names, _question(every))
@@ -50,7 +53,9 @@ def read_world(
             world[address] = ManagedFiles(files=blobs, edited=_edits(client, context, address, paths[address], blobs))
     world |= _secrets(context, listing, [one for one in addresses if one.kind in SECRETS], found)
     world |= _variables(listing, [one for one in addresses if one.kind in VARIABLES], found)
-    return world | _environments(listing, [one for one in addresses if one.kind == ENVIRONMENT], found)
+    world |= _environments(listing, [one for one in addresses if one.kind == ENVIRONMENT], found)
+    shared = [one for one in addresses if one.kind in OF_ORGANIZATION | SELECTED]
+    return world | read_organizations(context, listing, shared, found)
 
 
 def _paths(context: Context, address: Address) -> Sequence[str]:
@@ -97,7 +102,7 @@ def _secrets(
     world: dict[Address, Spec] = {}
     for address, path in paths.items():
         stored = listed[path]
-        secret = _secret(context, address, stored) if places[address].name in stored else None
+        secret = standing_secret(context, address, stored) if places[address].name in stored else None
         if secret is not None:
             world[address] = secret
     return world
@@ -137,25 +142,6 @@ def _there(addresses: Sequence[Address], found: Mapping[str, Document]) -> dict[
 
 def _each(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(paths))
-
-
-def _secret(context: Context, address: Address, stored: Mapping[str, str]) -> ActionsSecret | None:
-    """A secret that is there; None for one that a killed run of ours may have written, so that it is written again."""
-    recorded = context.recorded(address)
-    is_wanted = recorded is None or context.wanted(address) is not None
-    if context.begun(address) and is_wanted:  # also one recorded before: dates of a second's precision may be equal
-        return None
-    if recorded is None:
-        return ActionsSecret()
-    also = recorded.get("also") or {}
-    written = {Place.of(address).name: recorded, **also}
-    if context.begun(address):  # a killed run was taking it away, the named one last
-        written = {name: receipt for name, receipt in written.items() if name in stored}
-    changed = any(stored.get(name) != receipt.get("updated_at") for name, receipt in written.items())
-    refs = {name: SecretRef.model_validate(receipt["source"]) for name, receipt in also.items()}
-    if changed:
-        return ActionsSecret(also=refs, changed=True)
-    return ActionsSecret(source=SecretRef.model_validate(recorded["source"]), also=refs)
 
 
 def _repository(context: Context, standing: Mapping[str, Any]) -> Repository:

@@ -57,6 +57,7 @@ MISTAKES = {
     "list for a map": (HEAD + "hubs: [1]\n", "3:7", "hubs must be a map, and this is a list"),
     "yes for true": (QUAY.replace("quay, namespace: n, auth: {token: {env: T}}", "ecr, account: '123456789012', region: us-west-2, scan: yes}\n"), "4:71", "yes is not true or false; write it in one of these words"),
     "account as number": (HEAD + "registries: {ecr: {type: ecr, account: 123456789012, region: r}}\n", "3:40", 'Write account: "123456789012"'),
+    "another's organisation": (BUILT + "images: {a: {registry: oci, repository: b/c, secrets: {organization: d, shared: true}}}\n", "5:70", '"d" does not own "b/c": only its owner can keep its secrets. Write b.'),
     # tracks
     "track float": (SLOT.replace("TRACK", "4.3"), "9:39", '4.3 without quotes is a number for YAML, and hubs.one.slots.default.track is text. Write track: "4.3"'),
     "track int": (SLOT.replace("TRACK", "2026"), "9:39", 'Write track: "2026"'),

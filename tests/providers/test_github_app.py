@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet.errors import ProviderError, TryAgain
+from fleet.provider import Organization
 from fleet.sandbox.github.apps import App
 from fleet.sandbox.github.model import EVERYTHING
 from fleet.sandbox.token import new_key
 from fleet_github import login
-from tests.providers.github_bench import SOURCE, Bench, open_bench
+from tests.providers.github_bench import PASSWORD, SOURCE, Bench, open_bench
 
 _key = cache(new_key)
 
@@ -130,3 +131,12 @@ def test_a_wrong_key_is_said_and_never_shown(bench: Bench, app: App, key: str | 
 def test_an_app_makes_no_repositories_for_users(bench: Bench, app: App) -> None:
     bench.github.state.install(app, "ada")
     assert "a GitHub App makes no repositories for users" in bench.objections(replace(SOURCE, repository="ada/image"))
+
+
+def test_permissions_in_an_organisation_are_asked_for_where_it_keeps_something(bench: Bench, app: App) -> None:
+    organization = Organization("example-org", {"PUSH_PASSWORD": {SOURCE.repository: PASSWORD}})
+    shared = replace(SOURCE, organization=organization, variables={"CHANNEL": "stable"})
+    rights = {**EVERYTHING, "organization_secrets": "read", "organization_actions_variables": "read"}
+    bench.github.state.install(app, "example-org", rights)
+    lacking = "organization_secrets=write, organization_actions_variables=write"
+    assert f"the GitHub App was not granted {lacking}" in bench.objections(shared)

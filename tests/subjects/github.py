@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 from fleet.proposal import Text
 from fleet.provider import Verdict
 from fleet.sandbox.github import Limits, State
-from fleet.sandbox.github.model import EVERYTHING
-from fleet.sandbox.github.model_actions import Environment, Variable
+from fleet.sandbox.github.model import EVERYTHING, Account
+from fleet.sandbox.github.model_actions import Environment, OrganizationSecret, OrganizationVariable, Variable
 from fleet.sandbox.github.model_actions import Secret as StoredSecret
 from fleet.sandbox.github.model_pulls import Comment, Pull
 from fleet.sandbox.github.objects import read_commit, walk
@@ -217,6 +218,57 @@ class EnvironmentGitHubSubject(GitHubSubject):
         return self._without("administration", "environments")
 
 
+class OrganizationGitHubSubject(GitHubSubject):
+    """The same for images that share a secret and a variable, which their organisation keeps."""
+
+    credentials = frozenset({"organization-secret", "selected-secret", "organization-variable", "selected-variable"})
+    reads_per_image = 1
+
+    def document(self, url: str, images: Sequence[str]) -> dict[str, Any]:
+        found = super().document(url, images)
+        for image in found["images"].values():
+            shared = {"organization": "example-org", "shared": True}
+            image |= {"secrets": shared, "variables": {"CHANNEL": "stable"}}
+        return found
+
+    @property
+    def organization(self) -> Account:
+        return self.state.account("example-org")
+
+    def _kept(self) -> list[OrganizationSecret | OrganizationVariable]:
+        return [*self.organization.secrets.values(), *self.organization.variables.values()]
+
+    def snapshot(self) -> object:
+        with self.state.lock:
+            held = [
+                (
+                    one.name,
+                    one.value,
+                    one.visibility,
+                    sorted(self.state.repositories[number].name for number in one.selected),
+                )
+                for one in self._kept()
+            ]
+            return super().snapshot(), str(sorted(held))
+
+    def occupy(self, image: str, owner: str | None) -> None:
+        super().occupy(image, owner)
+        number = self.state.repository(f"example-org/{image}").id
+        for one in self._kept():
+            one.selected.add(number)
+
+    def drift(self, image: str) -> None:
+        super().drift(image)
+        for one in self._kept():
+            one.visibility, one.updated_at = "all", one.updated_at + timedelta(seconds=1)
+        for variable in self.organization.variables.values():
+            variable.value = "nightly"
+
+    @property
+    def rights(self) -> Mapping[str, Callable[[], None]]:
+        return self._without("administration", "organization_secrets", "organization_actions_variables")
+
+
 def _values(held: Environment) -> object:
     return [sorted((one.name, one.value) for one in kind.values()) for kind in (held.secrets, held.variables)]
 
@@ -224,4 +276,5 @@ def _values(held: Environment) -> object:
 ROWS: Mapping[str, Row] = {
     "github": Row(GitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
     "github with an environment": Row(EnvironmentGitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
+    "github with an organization": Row(OrganizationGitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
 }

@@ -11,7 +11,16 @@ from typing import Any, Literal
 from nacl.public import PrivateKey
 
 from fleet.sandbox.github.clock import Lag, Veil
-from fleet.sandbox.github.model_actions import Behaviour, Environment, Run, Secret, Variable, WorkflowRecord
+from fleet.sandbox.github.model_actions import (
+    Behaviour,
+    Environment,
+    OrganizationSecret,
+    OrganizationVariable,
+    Run,
+    Secret,
+    Variable,
+    WorkflowRecord,
+)
 from fleet.sandbox.github.model_pulls import Check, Pull, Status
 
 Level = Literal["read", "write"]
@@ -27,7 +36,9 @@ _PERMISSIONS = (
     "environments",
     "issues",
     "metadata",
+    "organization_actions_variables",
     "organization_administration",
+    "organization_secrets",
     "pull_requests",
     "secrets",
     "statuses",
@@ -59,6 +70,9 @@ class Account:
     enabled_repositories: Literal["all", "none", "selected"] = "all"
     allowed_actions: Literal["all", "local_only", "selected"] = "all"
     allowed_patterns: tuple[str, ...] = ()
+    key: PrivateKey = field(default_factory=PrivateKey.generate, repr=False)
+    secrets: dict[str, OrganizationSecret] = field(default_factory=dict)
+    variables: dict[str, OrganizationVariable] = field(default_factory=dict)
 
     def members_can_create(self, visibility: Visibility) -> bool:
         """Whether members of this organisation, who are not its owners, may create such repositories."""

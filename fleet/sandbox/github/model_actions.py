@@ -40,11 +40,45 @@ class Variable:
     updated_at: datetime
 
 
+Audience = Literal["all", "private", "selected"]
+
+
+@dataclass(slots=True)
+class OrganizationSecret(Secret):
+    """A secret that an organisation gives to repositories: to all, to private ones, or to those `selected`, by id."""
+
+    visibility: Audience = "all"
+    selected: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class OrganizationVariable(Variable):
+    """A variable that an organisation gives to repositories, as it does secrets."""
+
+    visibility: Audience = "all"
+    selected: set[int] = field(default_factory=set)
+
+
+def is_given(one: OrganizationSecret | OrganizationVariable, repository: Repository) -> bool:
+    """Whether a repository of the organisation gets what it keeps.
+
+    https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/use-secrets
+    """
+    if one.visibility == "selected":
+        return repository.id in one.selected
+    return one.visibility == "all" or repository.private
+
+
 class Vault(Protocol):
-    """What holds secrets and variables: a repository, or one of its environments."""
+    """What secrets are sealed for: an organisation, a repository, or one of its environments."""
 
     id: int
     key: PrivateKey
+
+
+class OwnVault(Vault, Protocol):
+    """What holds secrets and variables of its own: a repository, or one of its environments."""
+
     secrets: dict[str, Secret]
     variables: dict[str, Variable]
 

@@ -80,6 +80,14 @@ class Actor:
         """Whether this person is an owner of an organisation."""
         return self.account is not None and organization.members.get(self.account.login) == "admin"
 
+    def require_in(self, organization: Account, need: Need) -> None:
+        """Refuse unless this is an owner of an organisation, or an App installed there, whose token has the right."""
+        installed = self.token is not None and self.token.installed_at is organization
+        if not (installed or self.administers(organization)):
+            raise not_found()
+        if not self.has(need):
+            raise self.refusal(need)
+
     def role_on(self, repository: Repository) -> Role | None:
         """What this person is on a repository, token aside."""
         public: Role | None = None if repository.private else "read"
@@ -134,6 +142,9 @@ class Actor:
     def refusal(self, need: Need) -> ApiError:
         """What GitHub answers to a token without a right."""
         if self.token is not None and self.token.scopes is not None:
+            if need.permission.startswith("organization_"):
+                accepted = {"x-accepted-oauth-scopes": "admin:org"}
+                return ApiError(403, "Must have admin rights to Repository.", headers=accepted)
             is_admin = need.permission == "administration"
             return ApiError(403, "Must have admin rights to Repository.") if is_admin else not_found()
         what = "integration" if self.token is not None and self.token.installed_at else "personal access token"
@@ -149,6 +160,8 @@ def _in_scopes(need: Need, scopes: frozenset[str], repository: Repository | None
         return "workflow" in scopes
     if need.permission == "organization_administration":
         return "admin:org" in scopes or (need.level == "read" and "read:org" in scopes)
+    if need.permission.startswith("organization_"):
+        return "admin:org" in scopes
     is_public = repository is not None and not repository.private
     return "repo" in scopes or (is_public and "public_repo" in scopes)
 

@@ -31,6 +31,7 @@ from fleet.sandbox.github.rest import (
     contents,
     environments,
     gitdata,
+    organizations,
     pulls,
     ratelimit,
     refs,
@@ -56,6 +57,7 @@ _PARTS = (
     contents,
     secrets,
     environments,
+    organizations,
     actions,
     pulls,
 )

@@ -21,7 +21,7 @@ from fleet.sandbox.github.actions.workflow import Job, Workflow
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.errors import ApiError
 from fleet.sandbox.github.model import Repository
-from fleet.sandbox.github.model_actions import Environment, JobRun, Run, StepRun
+from fleet.sandbox.github.model_actions import Environment, JobRun, Run, StepRun, is_given
 from fleet.sandbox.github.objects import read_commit, walk
 from fleet.sandbox.github.rights import Actor, Need
 from fleet.sandbox.github.state import State
@@ -33,13 +33,12 @@ class Attempt:
     def __init__(self, runner: Runner, run: Run, workflow: Workflow) -> None:
         self._runner, self._state, self._run, self._workflow = runner, runner.state, run, workflow
         self._number = run.attempt
-        repository = run.repository
-        secrets = {} if run.trigger.from_fork else {one.name: one.value for one in repository.secrets.values()}
+        secrets, variables = _given_to(run.repository)
         self._files = _files(self._state, run.trigger.sha)
         self._contexts: Mapping[str, Mapping[str, Any]] = {
             "github": github_context(self._state, run),
-            "secrets": secrets,
-            "vars": {variable.name: variable.value for variable in repository.variables.values()},
+            "secrets": {} if run.trigger.from_fork else secrets,
+            "vars": variables,
             "inputs": dict(run.trigger.inputs),
         }
 
@@ -196,6 +195,15 @@ class _Notes:
 
     def ended(self, number: int, conclusion: str, message: str) -> None:
         self.end(self.steps[number], conclusion, message)
+
+
+def _given_to(repository: Repository) -> tuple[dict[str, str], dict[str, str]]:
+    """The secrets and variables of a repository, before those of its organisation that it is given."""
+    owner = repository.owner
+    secrets = {one.name: one.value for one in owner.secrets.values() if is_given(one, repository)}
+    variables = {one.name: one.value for one in owner.variables.values() if is_given(one, repository)}
+    secrets |= {one.name: one.value for one in repository.secrets.values()}
+    return secrets, variables | {one.name: one.value for one in repository.variables.values()}
 
 
 def _files(state: State, commit: str) -> Mapping[str, File]:

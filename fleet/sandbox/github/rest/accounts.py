@@ -76,11 +76,7 @@ def get_organization(call: Call) -> Response:
 def _administered(call: Call) -> Account:
     """The organisation that the path names, for its owners only."""
     organization = account_named(call, call.params["org"], "Organization")
-    need = Need("organization_administration", "read")
-    if not call.actor.administers(organization):
-        raise not_found()
-    if not call.actor.has(need):
-        raise call.actor.refusal(need)
+    call.actor.require_in(organization, Need("organization_administration", "read"))
     return organization
 
 

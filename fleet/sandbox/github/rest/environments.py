@@ -11,7 +11,7 @@ from fleet.sandbox.github import views
 from fleet.sandbox.github.call import Call, Fields, Route, no_content
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.errors import ApiError, not_found
-from fleet.sandbox.github.model_actions import Environment, Vault
+from fleet.sandbox.github.model_actions import Environment, OwnVault
 from fleet.sandbox.github.rest.secrets import Secrets, Variables
 from fleet.sandbox.http import Response
 
@@ -26,7 +26,7 @@ def _environment(call: Call) -> Environment:
     return found
 
 
-def _vault(call: Call) -> Vault:
+def _vault(call: Call) -> OwnVault:
     return _environment(call)
 
 

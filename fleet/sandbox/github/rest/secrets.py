@@ -19,7 +19,7 @@ from fleet.sandbox.github import views
 from fleet.sandbox.github.call import Call, Route, no_content
 from fleet.sandbox.github.clock import stamp
 from fleet.sandbox.github.errors import ApiError, not_found
-from fleet.sandbox.github.model_actions import Secret, Variable, Vault
+from fleet.sandbox.github.model_actions import OwnVault, Secret, Variable, Vault
 from fleet.sandbox.github.rest.gitdata import decoded
 from fleet.sandbox.http import Response
 
@@ -28,7 +28,8 @@ _BIGGEST = 48 * 1024
 """Bytes of a secret or a variable. https://docs.github.com/actions/reference/limits"""
 
 
-def _name(text: str) -> str:
+def checked_name(text: str) -> str:
+    """A name as GitHub keeps it; raises 422 for one that it won't take."""
     name = text.upper()
     if not _NAME.fullmatch(name):
         rule = "can only contain alphanumeric characters ([a-z], [A-Z], [0-9]) or underscores (_)"
@@ -41,52 +42,62 @@ def key_id(vault: Vault) -> str:
     return str(3_380_204_578_043_523_366 + vault.id)
 
 
-def _shown(secret: Secret) -> dict[str, str]:
+def public_key(vault: Vault) -> dict[str, str]:
+    """What secrets are sealed with."""
+    return {"key_id": key_id(vault), "key": base64.b64encode(bytes(vault.key.public_key)).decode()}
+
+
+def shown(secret: Secret) -> dict[str, str]:
+    """Name and times of a secret."""
     return {"name": secret.name, "created_at": stamp(secret.created_at), "updated_at": stamp(secret.updated_at)}
 
 
-def _shown_variable(variable: Variable) -> dict[str, str]:
+def shown_variable(variable: Variable) -> dict[str, str]:
+    """A variable with its times."""
     times = {"created_at": stamp(variable.created_at), "updated_at": stamp(variable.updated_at)}
     return {"name": variable.name, "value": variable.value, **times}
+
+
+def opened(vault: Vault, sealed: str, key: str) -> str:
+    """A sealed value, opened with the vault's own key; raises 422."""
+    if key != key_id(vault):
+        raise ApiError(422, "Public key ID is invalid")
+    try:
+        value = SealedBox(vault.key).decrypt(decoded(sealed)).decode()
+    except (CryptoError, UnicodeDecodeError):
+        raise ApiError(422, "Bad request - secret could not be decrypted") from None
+    if len(value) > _BIGGEST:
+        raise ApiError(422, "Secret value is too large")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
     """The secrets of the vault that a path names."""
 
-    vault: Callable[[Call], Vault]
+    vault: Callable[[Call], OwnVault]
 
     def get_public_key(self, call: Call) -> Response:
         """GET …/secrets/public-key"""
-        vault = self.vault(call)
-        return Response.of_json(
-            {"key_id": key_id(vault), "key": base64.b64encode(bytes(vault.key.public_key)).decode()}
-        )
+        return Response.of_json(public_key(self.vault(call)))
 
     def list(self, call: Call) -> Response:
         """GET …/secrets: names and times, never a value."""
         call.query()
-        return call.listed(sorted(self.vault(call).secrets.values(), key=lambda one: one.name), _shown, "secrets")
+        return call.listed(sorted(self.vault(call).secrets.values(), key=lambda one: one.name), shown, "secrets")
 
     def get(self, call: Call) -> Response:
         """GET …/secrets/{name}"""
         secret = self.vault(call).secrets.get(call.params["name"].upper())
         if secret is None:
             raise not_found()
-        return Response.of_json(_shown(secret))
+        return Response.of_json(shown(secret))
 
     def put(self, call: Call) -> Response:
         """PUT …/secrets/{name}: opened here with the vault's own key."""
         fields = call.body({"encrypted_value": str, "key_id": str}, ["encrypted_value", "key_id"])
-        name, vault, now = _name(call.params["name"]), self.vault(call), call.state.clock.now()
-        if fields["key_id"] != key_id(vault):
-            raise ApiError(422, "Public key ID is invalid")
-        try:
-            value = SealedBox(vault.key).decrypt(decoded(fields["encrypted_value"])).decode()
-        except (CryptoError, UnicodeDecodeError):
-            raise ApiError(422, "Bad request - secret could not be decrypted") from None
-        if len(value) > _BIGGEST:
-            raise ApiError(422, "Secret value is too large")
+        name, vault, now = checked_name(call.params["name"]), self.vault(call), call.state.clock.now()
+        value = opened(vault, fields["encrypted_value"], fields["key_id"])
         known = vault.secrets.get(name)
         vault.secrets[name] = Secret(name, value, known.created_at if known else now, now)
         return no_content() if known else Response.of_json({}, 201)
@@ -112,7 +123,7 @@ class Secrets:
 class Variables:
     """The variables of the vault that a path names."""
 
-    vault: Callable[[Call], Vault]
+    vault: Callable[[Call], OwnVault]
 
     def _named(self, call: Call) -> Variable:
         variable = self.vault(call).variables.get(call.params["name"].upper())
@@ -124,16 +135,16 @@ class Variables:
         """GET …/variables"""
         call.query()
         found = sorted(self.vault(call).variables.values(), key=lambda one: one.name)
-        return call.listed(found, _shown_variable, "variables")
+        return call.listed(found, shown_variable, "variables")
 
     def get(self, call: Call) -> Response:
         """GET …/variables/{name}"""
-        return Response.of_json(_shown_variable(self._named(call)))
+        return Response.of_json(shown_variable(self._named(call)))
 
     def create(self, call: Call) -> Response:
         """POST …/variables"""
         fields = call.body({"name": str, "value": str}, ["name", "value"])
-        name, now, vault = _name(fields["name"]), call.state.clock.now(), self.vault(call)
+        name, now, vault = checked_name(fields["name"]), call.state.clock.now(), self.vault(call)
         if name in vault.variables:
             raise ApiError(409, "Already exists - Variable already exists")
         vault.variables[name] = Variable(name, fields["value"], now, now)
@@ -143,7 +154,7 @@ class Variables:
         """PATCH …/variables/{name}"""
         fields, variable, vault = call.body({"name": str, "value": str}), self._named(call), self.vault(call)
         del vault.variables[variable.name]
-        variable.name = _name(fields.get("name", variable.name))
+        variable.name = checked_name(fields.get("name", variable.name))
         variable.value = fields.get("value", variable.value)
         variable.updated_at = call.state.clock.now()
         vault.variables[variable.name] = variable
@@ -198,7 +209,7 @@ def get_selected_actions(call: Call) -> Response:
     return Response.of_json({"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": patterns})
 
 
-def _repository(call: Call) -> Vault:
+def _repository(call: Call) -> OwnVault:
     return call.repository
 
 
