@@ -45,7 +45,7 @@ from fleet.provider import (
     is_name,
 )
 from fleet_acr.logins import of_job
-from fleet_acr.permissions import lacking, needed_for
+from fleet_acr.permissions import any_held, lacking, needed_for
 from fleet_acr.specs import HELP, AcrSettings, PushToken, actions_on, marked, token_name
 from fleet_acr.standing import SLOTS, key_of, passwords_of, scope_map_of, slot_of, standing_token
 
@@ -117,9 +117,12 @@ class Acr(Registry, Issuer):
         return {address: spec for address, spec in found.items() if spec is not None}
 
     def preflight(self, changes: Collection[Change]) -> Mapping[Address, Objection]:
-        """The permissions that fleet's login lacks on the registry, by Azure's own word: one request."""
+        """The permissions that fleet's login lacks on the registry, by Azure's own word: one request.
+
+        A login that may write nothing at all plans for another; its first write would fail, with nothing half made.
+        """
         grants = self._azure.grants()
-        if grants is None:
+        if grants is None or not any_held(grants):
             return {}
         missing = {change.address: lacking(needed_for(change), grants) for change in changes}
         return {

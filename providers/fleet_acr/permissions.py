@@ -43,6 +43,12 @@ def lacking(needed: Iterable[str], grants: Iterable[Grant]) -> list[str]:
     return [permission for permission in needed if not any(grant.allows(permission) for grant in held)]
 
 
+def any_held(grants: Iterable[Grant]) -> bool:
+    """Whether some role holds a permission to write that fleet needs."""
+    needed = [f"{_REGISTRIES}/{word}" for word in {*_MAKING, *_CHANGING, *_FORGETTING}]
+    return len(lacking(needed, grants)) < len(needed)
+
+
 def grants_in(page: Any) -> list[Grant]:
     """The roles in a listing of permissions; raises TryAgain for what is none."""
     entries = page.get("value") if isinstance(page, Mapping) else None

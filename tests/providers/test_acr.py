@@ -337,6 +337,12 @@ def test_a_login_that_may_not_ask_what_it_may_is_believed(azure: Service) -> Non
     assert azure.provider().preflight([Change(resource.address, None, resource.spec)]) == {}
 
 
+def test_a_login_that_may_only_read_plans_for_another(azure: Service) -> None:
+    azure.client.rights = {right for right in azure.client.rights if right.endswith("read")}
+    (resource,) = azure.provider().home(CLIMATE).resources
+    assert azure.provider().preflight([Change(resource.address, None, resource.spec)]) == {}
+
+
 def test_roles_add_up_and_take_away_from_themselves_only() -> None:
     writer = Grant(("Microsoft.ContainerRegistry/registries/*",), ("*/DELETE",))
     assert lacking([RIGHTS[1], RIGHTS[2]], [writer]) == [RIGHTS[2]]
