@@ -94,7 +94,9 @@ def rotations(
     reasons: dict[Address, str] = {}
     for one in ours:
         address, limit, key = one.secret.address, limits.get(one.source), workshop.stored[one.source]
-        revoked = revocation(one.source, there[one.source]) if one.source in revoking else None
+        is_planned = not planned.isdisjoint((one.source, address))
+        # What is written anew anyway takes all older ones away when it is stored.
+        revoked = revocation(one.source, there[one.source]) if one.source in revoking and not is_planned else None
         if revoked:
             made.append(revoked)
             reasons[revoked.address] = "an earlier run ended while it was revoking these"
@@ -104,7 +106,8 @@ def rotations(
         if why:
             made.append(_replacement(one, key, revoked))
             reasons[address] = why
-        if (key and not revoked and (why or address in planned)) or one.source in workshop.retiring:
+        is_replaced = bool(why) or address in planned
+        if (key and is_replaced and one.source not in revoking) or one.source in workshop.retiring:
             retired.append(_retirement(one))
     return Rotations((*made, *retired), reasons)
 
