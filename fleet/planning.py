@@ -18,7 +18,7 @@ from fleet.hub_targets import find_settings
 from fleet.images import Homes, find_homes, read_homes
 from fleet.model import Address, Change, Spec, Unknown
 from fleet.obstacles import Moves, find_obstacles
-from fleet.plan import LeftOut, Place, Plan, Resolution, Told, Track
+from fleet.plan import LeftOut, Place, Plan, Told, Track
 from fleet.policy import departures, hold_of, refusals
 from fleet.preflight import notices, preflight
 from fleet.proposals import (
@@ -32,12 +32,13 @@ from fleet.proposals import (
 )
 from fleet.provider import CodeHost
 from fleet.reference import ImageReference
-from fleet.resolution import Resolved, resolve, suggestions
+from fleet.resolution import Resolved
 from fleet.rotation import Rotations, by_rule, holdings, rotations
 from fleet.selection import Selection, Subject
 from fleet.services import Workshop, local_path
 from fleet.site import KIND, PROVIDER, is_local
 from fleet.sites import HubFiles, Survey, survey
+from fleet.tag_meanings import about_tags, ask_registries, freeze
 from fleet.tracks import Following, Tracks, follow
 from fleet.wants import Wants, find_wants, wanted_at
 from fleet.withdrawal import withdraw
@@ -85,8 +86,8 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     withdrawn = withdraw(things.changes, tracks.builds, things.waiting, workshop)
     rotated = made.rotations(homes, [*withdrawn.changes, *tracks.builds])
     changes, moves = [*withdrawn.changes, *tracks.builds, *rotated.changes], sites.changes
-    resolved = made.resolve(wants)
-    resolutions = made.freeze(moves, wants, resolved)
+    resolved = ask_registries(loaded, workshop, wants, question.selection) if question.refresh else None
+    resolutions = freeze(loaded, workshop, {move.address: wants.by_site[move.address][0] for move in moves}, resolved)
     _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
     return Plan(
         fleet=fleet.name,
@@ -112,7 +113,8 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
                 *homes.notes({change.address for change in changes}),
                 *notices([one for one in (*things.changes, *moves) if one.after is not None], workshop, workshop.pace),
                 *_warnings(workshop, surveyed, moves),
-                *made.notes(wants, resolved, moves, [*unread, *not_read]),
+                *made.unread_note([*unread, *not_read]),
+                *about_tags(wants, {move.address for move in moves}, resolved, question.digests),
             ),
         ),
     )
@@ -301,90 +303,18 @@ class _Making:
                 changes.append(Change(address, before, after, needs=needs, group=group, reaches=found.hubs))
         return changes, left_out
 
-    def resolve(self, wants: Wants) -> Resolved | None:
-        """What the wanted references mean now; None when no registry is to be asked."""
-        if not self.question.refresh:
-            return None
-        labels = _labels(self.loaded.fleet)
-        references: dict[ImageReference, None] = {}
-        for address, of_site in wants.by_site.items():
-            hubs = tuple(dict.fromkeys(want.hub for want in of_site))
-            if of_site[0].unknown is None and self._may_ask_about(
-                Subject(address, hubs, wants.images(address)), labels
-            ):
-                references[of_site[0].reference] = None
-        return resolve(list(references), self.workshop.registry_at, self.workshop.pace)
-
-    def _may_ask_about(self, subject: Subject, labels: Mapping[str, Mapping[str, str]]) -> bool:
-        """Whether a site is in the selection; of a shared one it is enough that one of its hubs is."""
-        selection = self.question.selection
-        if selection.excluded_by(subject, labels):
-            return False
-        return not selection.targets or any(selector.matches(subject, labels) for selector in selection.targets)
-
-    def freeze(self, moves: Sequence[Change], wants: Wants, resolved: Resolved | None) -> dict[Address, Resolution]:
-        """The tag and digest of every site that moves; raises InputError for tags that may not be used."""
-        if resolved is None:
-            return {}
-        frozen: dict[Address, Resolution] = {}
-        wrong: list[Diagnostic] = []
-        wanted = {change.address: wants.by_site[change.address][0] for change in moves}
-        # The build that will give an unknown tag is waited for, and its tag is looked up then.
-        known = {address: want for address, want in wanted.items() if want.unknown is None}
-        missing = [want.reference for want in known.values() if resolved.is_missing(want.reference)]
-        instead = suggestions(missing, self.workshop.registry_at)
-        for address, want in known.items():
-            trouble = resolved.trouble(want.reference)
-            if trouble:
-                said = trouble + instead.get(want.reference.name, "")
-                wrong.append(self.loaded.source.diagnostic(want.keys("track"), said, "No hub is given such a tag."))
-            else:
-                frozen[address] = Resolution(
-                    want.reference.name, want.reference.tag or "", resolved.digests[want.reference]
-                )
-        _refuse(wrong)
-        return frozen
-
     def cost(self, changes: Iterable[Change]) -> int:
         """How many requests applying these changes takes, about; the sites of one group are one commit or proposal."""
         single = {change.group if change.address.kind == KIND else str(change.address): change for change in changes}
         return sum(self.workshop[change.address.provider].cost(change) for change in single.values())
 
-    def notes(
-        self, wants: Wants, resolved: Resolved | None, moves: Sequence[Change], unread: Sequence[Address]
-    ) -> Iterator[str]:
-        """What a person should know beside the changes."""
+    def unread_note(self, unread: Sequence[Address]) -> Iterator[str]:
+        """What was not read, and why."""
         if unread:
             shown = ", ".join(str(address) for address in unread[:5])
             more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
             why = "without its login" if self.question.refresh else "offline"
             yield f"Not read ({why}): {shown}{more}. What stands there is not part of this plan."
-        if resolved is None:
-            if moves:
-                yield "No registry was asked: whether these tags exist was not checked."
-            return
-        moving = {change.address for change in moves}
-        said: set[ImageReference] = set()
-        for address, of_site in wants.by_site.items():
-            want = of_site[0]
-            if address in moving or want.reference in said:
-                continue
-            said.add(want.reference)
-            yield from self._about(address, want.hub, want.reference, resolved)
-
-    def _about(self, address: Address, hub: str, reference: ImageReference, resolved: Resolved) -> Iterator[str]:
-        digest = resolved.digests.get(reference)
-        known = self.question.digests.get(address)
-        if digest is None:
-            trouble = resolved.trouble(reference)
-            if trouble is not None and self._was_asked(reference, resolved):
-                yield f"Notice: {hub} uses {reference}: {trouble}."
-        elif known is not None and known != digest:
-            yield f"Notice: {reference} was pushed again since fleet wrote it: {known} then, {digest} now."
-
-    @staticmethod
-    def _was_asked(reference: ImageReference, resolved: Resolved) -> bool:
-        return reference in resolved.asked
 
 
 def _warnings(workshop: Workshop, surveyed: Survey, moves: Iterable[Change]) -> Iterator[str]:

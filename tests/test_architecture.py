@@ -73,7 +73,7 @@ LAYERS = [
     },
     {"fleet.proposal_text"},
     {"fleet.blame", "fleet.tracks", "fleet.wants", "fleet.hub_targets", "fleet.run", "fleet.progress"},
-    {"fleet.obstacles", "fleet.proposals", "fleet.rotation", "fleet.withdrawal"},
+    {"fleet.obstacles", "fleet.proposals", "fleet.rotation", "fleet.withdrawal", "fleet.tag_meanings"},
     {"fleet.planning", "fleet.credentials", "fleet.credential_plans"},
     {"fleet.login_proofs"},
     {"fleet.drift"},
