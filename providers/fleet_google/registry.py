@@ -171,7 +171,9 @@ class GoogleRegistry(Registry, Issuer):
         if isinstance(push, OwnLogin):
             return Home(name, (repository,), Login.stored(push.username, OwnLogin.reference(self.name, path)), notes)
         if push == "key":
-            place = Address(self.name, ACCOUNT, f"{repository.address.name}/{account_id(image.name)}")
+            place = Address(
+                self.name, ACCOUNT, f"{repository.address.name}/{account_id(image.name, repository.address.name)}"
+            )
             account = Resource(place, Account(owner=self.context.fleet), (repository.address,))
             return Home(name, (repository, account), with_key(place), notes)
         source = self._source(image)

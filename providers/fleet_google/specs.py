@@ -151,14 +151,22 @@ def provider_id(owner: str) -> str:
     return _short(f"gh-{owner.lower()}", 32)
 
 
-def account_id(image: str) -> str:
-    """The service account of an image: 6 to 30 lower-case letters, digits and hyphens, a letter first."""
-    return _short(f"fleet-{image}", 30)
+def account_id(image: str, repository: str) -> str:
+    """The service account of an image: 6 to 30 lower-case letters, digits and hyphens, a letter first.
+
+    Its name is the whole project's, so `repository` (LOCATION/REPOSITORY) tells apart what is called alike there.
+    """
+    return _hashed(f"fleet-{image}", f"{repository}/{image}", 30)
 
 
 def _short(name: str, longest: int) -> str:
     """The name itself where it is one that Google takes, else as much of it as fits, and a part of its hash."""
-    clean = re.sub(r"[^a-z0-9-]+", "-", name).rstrip("-")
-    if clean == name and len(name) <= longest:
-        return name
-    return f"{clean[: longest - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name if _clean(name) == name and len(name) <= longest else _hashed(name, name, longest)
+
+
+def _hashed(name: str, of: str, longest: int) -> str:
+    return f"{_clean(name)[: longest - 9].rstrip('-')}-{hashlib.sha256(of.encode()).hexdigest()[:8]}"
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^a-z0-9-]+", "-", name).rstrip("-")

@@ -460,9 +460,8 @@ def test_names_are_made_to_fit_and_stay_apart() -> None:
     long = "a-very-long-name-of-an-organisation-"
     assert provider_id(f"{long}one") != provider_id(f"{long}two")
     assert len(provider_id(f"{long}one")) <= 32
-    assert account_id("climate-image") == "fleet-climate-image"
-    assert account_id("a.b") != account_id("a_b")
-    assert len(account_id(long)) <= 30
+    assert account_id("a.b", "eu/a") != account_id("a_b", "eu/a")
+    assert len(account_id(long, "eu/a")) <= 30
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from tests.images import Image
 from tests.subjects.github import GitHubSubject
 from tests.subjects.google import WRITER, GarWithKeysSubject
 
-EMAIL = "fleet-climate-image@example-project.iam.gserviceaccount.com"
+PLACED = "us-central1/climate-image"
+EMAIL = "fleet-climate-image-959edffc@example-project.iam.gserviceaccount.com"
 
 
 @pytest.fixture
@@ -187,9 +188,10 @@ def test_an_account_that_is_forgotten_leaves_no_key_and_no_right(google: Sandbox
 
 
 def test_accounts_have_names_that_google_takes() -> None:
-    assert account_id("climate-image") == "fleet-climate-image"
-    assert len(account_id("a" * 60)) == 30
-    assert account_id("a" * 60) != account_id("a" * 61)
+    assert EMAIL.startswith(account_id("climate-image", PLACED))
+    assert account_id("climate-image", "europe-west1/climate-image") != account_id("climate-image", PLACED)
+    assert len(account_id("a" * 60, PLACED)) == 30
+    assert account_id("a" * 60, PLACED) != account_id("a" * 61, PLACED)
 
 
 def test_in_a_host_that_is_everybodys_a_key_pushes_to_all_of_it(google: Sandbox) -> None:
