@@ -250,13 +250,8 @@ KILLS: dict[str, tuple[str, Callable[[Request], bool], int, Literal["before", "a
     "as the branch of the state is begun": ("github", asks("POST", f"/repos/{FLEET}/git/refs"), 1, "after"),
     "before what is to be written is on it": ("github", commits_to(FLEET), 1, "before"),
     "after what is to be written is on it": ("github", commits_to(FLEET), 1, "after"),
-    "before the registry repository": ("quay", asks("POST", "/api/v1/repository"), 1, "before"),
-    "after the robot": ("quay", asks("PUT", ".*/robots/.*"), 1, "after"),
-    "before the source repository": ("github", asks("POST", "/orgs/[^/]+/repos"), 1, "before"),
-    "after the source repository": ("github", asks("POST", "/orgs/[^/]+/repos"), 1, "after"),
     "between the halves of the secret": ("github", asks("PUT", ".*/actions/secrets/.*"), 1, "after"),
     "after the workflows": ("github", commits_to(SOURCE), 1, "after"),
-    "before the values": ("github", commits_to(VALUES), 1, "before"),
     "after the values": ("github", commits_to(VALUES), 1, "after"),
     "as it tells what it has done": ("github", asks("PATCH", ".*/issues/comments/.*"), 1, "after"),
 }

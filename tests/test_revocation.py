@@ -233,7 +233,8 @@ def test_a_revocation_is_finished_whenever_the_run_is_killed(
     record_property(CRASH_POINTS, kills)
 
 
-def test_a_revocation_that_failed_stays_open_until_it_is_done(held: Held, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_revocation_that_failed_stays_open_until_it_is_done(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.pace.RealClock.sleep", lambda clock, seconds, interrupt: None)
     leaked = held.stored()
     refused = Fault("status", where=held.writes, times=None, response=Response(403, b"{}"))
     held.loopback.faults.append(refused)

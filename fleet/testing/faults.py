@@ -198,19 +198,19 @@ def _assert_clean(sentence: str, subject: type[Subject]) -> None:
     assert not any(secret in sentence for secret in subject.environment.values()), "a secret is in the message"
 
 
-def _passes(**how: Any) -> tuple[Callable[[type[Subject]], None], tuple[str, ...]]:
-    return partial(passes, Fault(**how)), ("kinds",)
+def _passes(*needs: str, **how: Any) -> tuple[Callable[[type[Subject]], None], tuple[str, ...]]:
+    return partial(passes, Fault(**how)), ("kinds", *needs)
 
 
 RULES = {
-    "asked too often, it waits and goes on": (throttling_passes, ("kinds", "throttled")),
-    "an answer of 503 passes": _passes(kind="status", response=Response(503)),
+    "asked too often, it waits and goes on": (throttling_passes, ("kinds", "throttled", "transport")),
+    "an answer of 503 passes": _passes("transport", kind="status", response=Response(503)),
     "a connection lost before the service acted": _passes(kind="drop", when="before"),
     "a connection lost after the service acted": _passes(kind="drop", when="after"),
-    "an answer that breaks off passes": _passes(kind="truncate"),
-    "an answer of garbage passes": _passes(kind="garbage"),
-    "a service that hangs before it acts": _passes(kind="hang", seconds=HANG.seconds, when="before"),
-    "a service that hangs after it acted": _passes(kind="hang", seconds=HANG.seconds, when="after"),
+    "an answer that breaks off passes": _passes("transport", kind="truncate"),
+    "an answer of garbage passes": _passes("transport", kind="garbage"),
+    "a service that hangs before it acts": _passes("transport", kind="hang", seconds=HANG.seconds, when="before"),
+    "a service that hangs after it acted": _passes("transport", kind="hang", seconds=HANG.seconds, when="after"),
     "lasting trouble ends in a sentence": (lasting_trouble_is_said, ("kinds",)),
     "nonsense is not taken for an answer": (nonsense_is_not_an_answer, ("kinds",)),
     "a plan that failed half-way goes on": (failed_plan_goes_on, ("kinds",)),

@@ -35,7 +35,8 @@ class Subject(ABC):
 
     `without` says, by the name of a method or attribute of this class, what the service has no room for, and why; the
     cases that need it then do not apply. All else must be given. Builds that log in without a stored secret are
-    `without` a `password`.
+    `without` a `password`; a variant of another subject, whose requests the same client makes, may be `without`
+    `transport`: what befalls any request is tried with the other one.
     """
 
     type: ClassVar[str]

@@ -84,6 +84,14 @@ OF_CODE_HOSTS = sorted(
         "the last change of a line is known",
     ]
 )
+OF_TRANSPORT = [
+    "a service that hangs after it acted",
+    "a service that hangs before it acts",
+    "an answer of 503 passes",
+    "an answer of garbage passes",
+    "an answer that breaks off passes",
+    "asked too often, it waits and goes on",
+]
 OF_REGISTRIES = [
     "a dead login reveals nothing",
     "a login that may not push is not revealed",
@@ -108,6 +116,8 @@ OF_OWNED_THINGS = [
     "what exists is adopted",
 ]
 
+SAME_CLIENT = "the same client makes its requests as in another row of this service"
+VARIANT: Mapping[str, str] = {"transport": SAME_CLIENT}
 NO_CODE_HOST = "it is no code host"
 NO_REGISTRY = "it is no registry"
 MAKES_NOTHING = "it makes nothing"

@@ -18,7 +18,17 @@ from fleet.testing import Subject
 from fleet_ecr.policies import push_policy, trust_policy
 from fleet_ecr.specs import EcrSettings, Names
 from tests.images import Image, push
-from tests.subjects.common import ISSUES_NOTHING, NO_CODE_HOST, OF_CODE_HOSTS, OF_ISSUERS, OF_LOGINS, Row
+from tests.subjects.common import (
+    ISSUES_NOTHING,
+    NO_CODE_HOST,
+    OF_CODE_HOSTS,
+    OF_ISSUERS,
+    OF_LOGINS,
+    OF_TRANSPORT,
+    SAME_CLIENT,
+    VARIANT,
+    Row,
+)
 
 KEY, SECRET = "AKIAOPERATOROPERATOR", "canary-operators-secret"
 OWN_KEY, OWN_SECRET = "AKIAOPERATORSOWNKEY0", "canary-own-secret"
@@ -199,7 +209,8 @@ class EcrKeySubject(EcrSubject):
     identity = "user"
     credentials = frozenset({"user"})
     without: ClassVar[Mapping[str, str]] = {
-        "neighbour": "a registry with Basic login says nothing; the provider asks AWS itself before it hands a key out"
+        **VARIANT,
+        "neighbour": "a registry with Basic login says nothing; the provider asks AWS itself before it hands a key out",
     }
 
 
@@ -211,6 +222,7 @@ class OwnLoginEcrSubject(EcrSubject):
     identity = "none"
     credentials = frozenset()
     without: ClassVar[Mapping[str, str]] = {
+        **VARIANT,
         "neighbour": "an operator's own login may do more, and fleet says nothing",
         "issuer": ISSUES_NOTHING,
     }
@@ -244,9 +256,9 @@ ROWS: Mapping[str, Row] = {
             "builds assume a role, and no secret is kept": sorted([*OF_LOGINS, *OF_ISSUERS]),
         },
     ),
-    "ecr with keys": Row(EcrKeySubject, {NO_CODE_HOST: OF_CODE_HOSTS}),
+    "ecr with keys": Row(EcrKeySubject, {NO_CODE_HOST: OF_CODE_HOSTS, SAME_CLIENT: OF_TRANSPORT}),
     "ecr with an own login": Row(
         OwnLoginEcrSubject,
-        {NO_CODE_HOST: OF_CODE_HOSTS, ISSUES_NOTHING: OF_ISSUERS},
+        {NO_CODE_HOST: OF_CODE_HOSTS, ISSUES_NOTHING: OF_ISSUERS, SAME_CLIENT: OF_TRANSPORT},
     ),
 }

@@ -23,7 +23,7 @@ from fleet.sandbox.http import Request, Response
 from fleet.sandbox.push import Registries
 from fleet.sandbox.registry import TOKEN_PATH
 from fleet.testing import FLEET, NAME, CodeHostSubject, SeenProposal
-from tests.subjects.common import NO_REGISTRY, OF_ISSUERS, OF_REGISTRIES, Row
+from tests.subjects.common import NO_REGISTRY, OF_ISSUERS, OF_REGISTRIES, OF_TRANSPORT, SAME_CLIENT, VARIANT, Row
 from tests.subjects.oci import OciSubject
 
 
@@ -175,6 +175,7 @@ class EnvironmentGitHubSubject(GitHubSubject):
     """The same for images whose secret and variable lie in an environment."""
 
     credentials = frozenset({"environment-secret"})
+    without: ClassVar[Mapping[str, str]] = VARIANT
     reads_per_image = 5
 
     def document(self, url: str, images: Sequence[str]) -> dict[str, Any]:
@@ -221,6 +222,7 @@ class EnvironmentGitHubSubject(GitHubSubject):
 class OrganizationGitHubSubject(GitHubSubject):
     """The same for images that share a secret and a variable, which their organisation keeps."""
 
+    without: ClassVar[Mapping[str, str]] = VARIANT
     credentials = frozenset({"organization-secret", "selected-secret", "organization-variable", "selected-variable"})
     reads_per_image = 1
 
@@ -273,8 +275,10 @@ def _values(held: Environment) -> object:
     return [sorted((one.name, one.value) for one in kind.values()) for kind in (held.secrets, held.variables)]
 
 
+_NO_REGISTRY = {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}
+
 ROWS: Mapping[str, Row] = {
-    "github": Row(GitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
-    "github with an environment": Row(EnvironmentGitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
-    "github with an organization": Row(OrganizationGitHubSubject, {NO_REGISTRY: sorted([*OF_REGISTRIES, *OF_ISSUERS])}),
+    "github": Row(GitHubSubject, _NO_REGISTRY),
+    "github with an environment": Row(EnvironmentGitHubSubject, {**_NO_REGISTRY, SAME_CLIENT: OF_TRANSPORT}),
+    "github with an organization": Row(OrganizationGitHubSubject, {**_NO_REGISTRY, SAME_CLIENT: OF_TRANSPORT}),
 }

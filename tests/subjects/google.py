@@ -18,9 +18,21 @@ from fleet.sandbox.google import FLEETS_PERMISSIONS, GoogleCloud, Principal, Sta
 from fleet.sandbox.google.sts import EXCHANGE
 from fleet.sandbox.http import Request, Response, Service
 from fleet.testing import Subject
+from fleet_google.specs import account_id
 from tests.google_judge import Judge
 from tests.images import Image, push
-from tests.subjects.common import NO_CODE_HOST, OF_CODE_HOSTS, OF_ISSUERS, OF_OWNED_THINGS, OF_STORED_LOGINS, Row, key
+from tests.subjects.common import (
+    NO_CODE_HOST,
+    OF_CODE_HOSTS,
+    OF_ISSUERS,
+    OF_OWNED_THINGS,
+    OF_STORED_LOGINS,
+    OF_TRANSPORT,
+    SAME_CLIENT,
+    VARIANT,
+    Row,
+    key,
+)
 
 ISSUER = "https://token.actions.githubusercontent.com"
 TOKEN = "canary-google-token"
@@ -189,7 +201,7 @@ class GarWithKeysSubject(GarSubject):
     """The same with a service account for each image, and keys that are shown once."""
 
     credentials = frozenset({"account"})
-    without: ClassVar[Mapping[str, str]] = {}
+    without: ClassVar[Mapping[str, str]] = VARIANT
     reads_per_image = 2
     lacks: ClassVar[tuple[str, ...]] = (
         *(f"{REPOSITORIES}.{verb}" for verb in ("list", "create", "getIamPolicy", "setIamPolicy")),
@@ -201,7 +213,8 @@ class GarWithKeysSubject(GarSubject):
         return {**super().entry(url), "push": "key"}
 
     def member(self, image: str) -> str:
-        return f"serviceAccount:fleet-{image}@{self.state.project}.iam.gserviceaccount.com"
+        account = account_id(image, f"{self.location}/{image}")
+        return f"serviceAccount:{account}@{self.state.project}.iam.gserviceaccount.com"
 
     def occupy(self, image: str, owner: str | None) -> None:
         email = self.member(image).partition(":")[2]
@@ -223,6 +236,7 @@ class OwnLoginGarSubject(GarSubject):
 
     environment: ClassVar[Mapping[str, str]] = {**GarSubject.environment, "PUSH_TOKEN": "canary-push-token"}
     without: ClassVar[Mapping[str, str]] = {
+        **VARIANT,
         "neighbour": "an operator's own login may do more, and fleet says nothing",
         "issuer": "the login is the operator's",
     }
@@ -265,6 +279,7 @@ class GcrSubject(GarSubject):
     lacks = tuple(f"{REPOSITORIES}.{verb}" for verb in ("list", "getIamPolicy", "setIamPolicy"))
     without: ClassVar[Mapping[str, str]] = {
         **GarSubject.without,
+        **VARIANT,
         "occupy": "a host's repository, and the rights in it, carry no marker",
         "neighbour": "rights are per host, and fleet.yaml says so with `shared: true`",
     }
@@ -282,9 +297,10 @@ class GcrSubject(GarSubject):
 
 ROWS: Mapping[str, Row] = {
     "gar": Row(GarSubject, {NO_CODE_HOST: OF_CODE_HOSTS, "builds push without a stored secret": OF_STORED_LOGINS}),
-    "gar with keys": Row(GarWithKeysSubject, {NO_CODE_HOST: OF_CODE_HOSTS}),
+    "gar with keys": Row(GarWithKeysSubject, {NO_CODE_HOST: OF_CODE_HOSTS, SAME_CLIENT: OF_TRANSPORT}),
     "gar with an own login": Row(
-        OwnLoginGarSubject, {NO_CODE_HOST: OF_CODE_HOSTS, "the login is the operator's": OF_ISSUERS}
+        OwnLoginGarSubject,
+        {NO_CODE_HOST: OF_CODE_HOSTS, "the login is the operator's": OF_ISSUERS, SAME_CLIENT: OF_TRANSPORT},
     ),
     "gcr": Row(
         GcrSubject,
@@ -292,6 +308,7 @@ ROWS: Mapping[str, Row] = {
             NO_CODE_HOST: OF_CODE_HOSTS,
             "builds push without a stored secret": OF_STORED_LOGINS,
             "a host's repository, and the rights in it, carry no marker": OF_OWNED_THINGS,
+            SAME_CLIENT: OF_TRANSPORT,
         },
     ),
 }

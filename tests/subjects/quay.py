@@ -10,7 +10,18 @@ from fleet.sandbox.http import Response
 from fleet.sandbox.quay import ALL_SCOPES, Quay, QuayState
 from fleet.sandbox.token import TokenService
 from fleet.testing import FLEET, Subject
-from tests.subjects.common import ISSUES_NOTHING, NO_CODE_HOST, OF_CODE_HOSTS, OF_ISSUERS, Row, key, publish
+from tests.subjects.common import (
+    ISSUES_NOTHING,
+    NO_CODE_HOST,
+    OF_CODE_HOSTS,
+    OF_ISSUERS,
+    OF_TRANSPORT,
+    SAME_CLIENT,
+    VARIANT,
+    Row,
+    key,
+    publish,
+)
 
 MARK = "managed by fleet "
 
@@ -96,6 +107,7 @@ class OwnLoginQuaySubject(QuaySubject):
 
     environment: ClassVar[Mapping[str, str]] = {**QuaySubject.environment, "PUSH_PASSWORD": "canary-push-password"}
     without: ClassVar[Mapping[str, str]] = {
+        **VARIANT,
         "neighbour": "an operator's own login may do more, and fleet says nothing",
         "issuer": ISSUES_NOTHING,
     }
@@ -135,5 +147,7 @@ class OwnLoginQuaySubject(QuaySubject):
 
 ROWS: Mapping[str, Row] = {
     "quay": Row(QuaySubject, {NO_CODE_HOST: OF_CODE_HOSTS}),
-    "quay with an own login": Row(OwnLoginQuaySubject, {NO_CODE_HOST: OF_CODE_HOSTS, ISSUES_NOTHING: OF_ISSUERS}),
+    "quay with an own login": Row(
+        OwnLoginQuaySubject, {NO_CODE_HOST: OF_CODE_HOSTS, ISSUES_NOTHING: OF_ISSUERS, SAME_CLIENT: OF_TRANSPORT}
+    ),
 }

@@ -103,6 +103,11 @@ class Attempt:
                 groups.join(self._state, self._run, noted, job.concurrency)
             return groups.take_turn(self._state, self._run, noted, stopped)
 
+    def _begins(self, noted: JobRun, process: int) -> None:
+        with self._state.changed:
+            noted.process = process
+            self._state.changed.notify_all()
+
     def _has_stopped(self, noted: JobRun) -> bool:
         return self._stopped or noted.status == "completed"
 
@@ -146,6 +151,7 @@ class Attempt:
             noted,
             partial(_may_read, state, repository),
             partial(self._has_stopped, noted),
+            partial(self._begins, noted),
             identity,
             variables={**self._variables(job, disk), **vouched},
             masks={token, *map(str, secrets), *([identity.bearer] if identity else [])},

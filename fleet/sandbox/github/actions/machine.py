@@ -46,7 +46,8 @@ class Machine:
 
     `env` and `path` are what steps export to later ones, `told` is where it is noted what they say. What a step adds to
     `masks` is never shown. `identity` makes a signed token for an audience; None without the right `id-token: write`.
-    `may_read` says whether a token may read the repository, `stopped` whether the job was cancelled.
+    `may_read` says whether a token may read the repository, `stopped` whether the job was cancelled, and `begins` is
+    told of each script's process.
     """
 
     disk: Disk
@@ -62,6 +63,7 @@ class Machine:
     told: JobRun
     may_read: Callable[[str], bool]
     stopped: Callable[[], bool]
+    begins: Callable[[int], None]
     identity: Identity | None = field(default=None, repr=False)
     variables: dict[str, str] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)

@@ -65,7 +65,7 @@ def _run(command: list[str], env: Mapping[str, str], machine: Machine, log: Path
             command, cwd=machine.disk.workspace, env=env, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-        machine.told.process = process.pid
+        machine.begins(process.pid)
         try:
             return _waited(process, machine)
         finally:
