@@ -67,15 +67,15 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     Raises InputError for what is wrong in fleet.yaml, in a values file or with a tag; Stale for a reviewed build that
     is no longer what it was.
     """
-    fleet = loaded.fleet
+    fleet, made = loaded.fleet, _Making(loaded, workshop, question)
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
-    made = _Making(loaded, workshop, question)
     homes, wrong = made.homes()
     _refuse(wrong)
     workshop.blobs.update(homes.blobs)
     surveyed, unread = _survey(loaded, workshop, question)
     things, not_read = made.of_resources(list(homes.wanted(fleet)))
+    unread += not_read
     following = Following(question.refresh, question.reviewed, things.waiting)
     tracks = follow(loaded, homes, things.changes, workshop, following)
     if tracks.moved:
@@ -85,10 +85,12 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     sites = made.of_sites(surveyed, wants, tracks)
     withdrawn = withdraw(things.changes, tracks.builds, things.waiting, workshop)
     rotated = made.rotations(homes, [*withdrawn.changes, *tracks.builds])
-    changes, moves = [*withdrawn.changes, *tracks.builds, *rotated.changes], sites.changes
+    changes, moves = (*withdrawn.changes, *tracks.builds, *rotated.changes), sites.changes
     resolved = ask_registries(loaded, workshop, wants, question.selection) if question.refresh else None
-    resolutions = freeze(loaded, workshop, {move.address: wants.by_site[move.address][0] for move in moves}, resolved)
+    moving = {move.address: wants.by_site[move.address][0] for move in moves}
+    resolutions = freeze(loaded, workshop, moving, resolved)
     _refuse(find_obstacles(loaded, workshop, Moves(moves, wants, surveyed, resolutions)))
+    said = [*tracks.notes, *sites.notes, *announced(workshop, [*changes, *moves])]
     return Plan(
         fleet=fleet.name,
         configuration=fleet.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -96,7 +98,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
         resolutions=resolutions,
         tracks=_frozen(tracks, homes, resolved),
         blobs={oid: data for oid, data in homes.blobs.items() if changes},
-        unread=(*unread, *not_read),
+        unread=tuple(unread),
         partial=question.selection.is_partial,
         told=Told(
             hubs=len(fleet.hubs),
@@ -107,14 +109,12 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
             reasons=rotated.reasons,
             left_out=(*things.left_out, *withdrawn.left_out, *sites.left_out),
             notes=(
-                *tracks.notes,
-                *sites.notes,
-                *announced(workshop, [*changes, *moves]),
+                *said,
                 *homes.notes({change.address for change in changes}),
                 *notices([one for one in (*things.changes, *moves) if one.after is not None], workshop, workshop.pace),
                 *_warnings(workshop, surveyed, moves),
-                *made.unread_note([*unread, *not_read]),
-                *about_tags(wants, {move.address for move in moves}, resolved, question.digests),
+                *made.unread_note(unread),
+                *about_tags(wants, moving, resolved, question.digests),
             ),
         ),
     )
