@@ -70,9 +70,7 @@ def make_plan(loaded: Loaded, workshop: Workshop, question: Question) -> Plan:
     fleet, made = loaded.fleet, _Making(loaded, workshop, question)
     _refuse(unbuilt(loaded))
     question.selection.check(_labels(fleet), fleet.images)
-    homes, wrong = made.homes()
-    _refuse(wrong)
-    workshop.blobs.update(homes.blobs)
+    homes = made.homes()
     surveyed, unread = _survey(loaded, workshop, question)
     things, not_read = made.of_resources(list(homes.wanted(fleet)))
     unread += not_read
@@ -182,14 +180,18 @@ class _Making:
     workshop: Workshop
     question: Question
 
-    def homes(self) -> tuple[Homes, list[Diagnostic]]:
-        """Where the images live, and what is wrong with that; offline without asking for default branches."""
-        if not self.question.refresh:
-            return find_homes(self.loaded, self.workshop)
-        labels = _labels(self.loaded.fleet)
-        return read_homes(
-            self.loaded, self.workshop, self.workshop.pace, lambda item: self._is_selected(_subject(item), labels)
-        )
+    def homes(self) -> Homes:
+        """Where the images live, with their contents at hand; offline without asking for default branches."""
+        if self.question.refresh:
+            labels = _labels(self.loaded.fleet)
+            homes, wrong = read_homes(
+                self.loaded, self.workshop, self.workshop.pace, lambda item: self._is_selected(_subject(item), labels)
+            )
+        else:
+            homes, wrong = find_homes(self.loaded, self.workshop)
+        _refuse(wrong)
+        self.workshop.blobs.update(homes.blobs)
+        return homes
 
     def of_resources(self, wanted: Sequence[Wanted]) -> tuple[Delivered, list[Address]]:
         """The changes to what services hold, what waits in proposals, and the addresses that were not read."""
