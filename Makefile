@@ -5,6 +5,8 @@ SHELL := bash
 
 PYTHON ?= python3.11
 REGISTRY ?= quay
+# One more than there are cores, because tests wait for services now and then.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat constraints*.txt pyproject.toml | cksum | cut -d' ' -f1)
@@ -36,7 +38,7 @@ check: setup ## lint and types
 	@$(BIN)/python -m mypy
 
 test: check ## lint, types, every test, and the demo once without a terminal
-	@$(BIN)/python -m pytest -n auto -q
+	@$(BIN)/python -m pytest -n $(WORKERS) -q
 	@$(BIN)/python -m fleet.sandbox.demo </dev/null 2>&1 | cat  # through a pipe: no terminal
 	@$(BIN)/fleet sandbox down
 
