@@ -130,8 +130,18 @@ class Pace:
 
         A trouble that has not passed by then is no passing one: work that this is a part of is not begun again for it.
         """
+        try:
+            return work()
+        except TryAgain as error:
+            failed = [error]  # only work that fails pays for what repeats it
+
         from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
         from tenacity.wait import wait_exponential_jitter
+
+        def again() -> Result:
+            if failed:
+                raise failed.pop()
+            return work()
 
         backoff = wait_exponential_jitter(multiplier=0.25, max=30, jitter=0.25)
         trouble = TryAgain("")
@@ -150,6 +160,6 @@ class Pace:
             reraise=True,
         )
         try:
-            return retrying(work)
+            return retrying(again)
         except TryAgain as error:
             raise ProviderError(str(error)) from error
