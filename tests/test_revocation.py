@@ -206,6 +206,7 @@ def test_what_leaked_works_no_more_and_the_next_apply_stores_another(
     assert checked(capsys, ExitCode.OK)
 
 
+@pytest.mark.parametrize("held", [quay, ecr, gar], indirect=True, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("then", [REVOKE, APPLY], ids=lambda then: then[-2] if then is APPLY else then[1])
 def test_a_revocation_is_finished_whenever_the_run_is_killed(
     held: Held, then: list[str], record_property: Callable[[str, object], None]
