@@ -18,7 +18,7 @@ from fleet.errors import ExitCode
 from fleet.sandbox.acr import Acr
 from fleet.sandbox.azure import AzureState, Client
 from fleet.sandbox.ecr import serve_ecr
-from fleet.sandbox.github import Sandbox, serve_github
+from fleet.sandbox.github import Sandbox
 from fleet.sandbox.http import Fault, Loopback, Request, Response
 from fleet.sandbox.quay import serve_quay
 from fleet.testing.crash import CRASH_POINTS, run_armed
@@ -26,6 +26,9 @@ from tests.google_cloud import sandbox
 from tests.rotations import SOURCE, Little
 from tests.subjects.acr import AUTHORITY, server_context
 from tests.subjects.ecr import KEY, SECRET, documented_policy, is_write
+from tests.test_rotation import github
+
+__all__ = ["github"]
 
 REVOKE = ["credentials", "revoke", "-auto-approve", "-target=image:climate"]
 APPLY = ["apply", "-auto-approve"]
@@ -153,18 +156,6 @@ def acr(github: Sandbox, stack: ExitStack, environment: pytest.MonkeyPatch) -> H
         state=state,
         writes=lambda request: request.method not in ("GET", "HEAD") and "/oauth2/" not in request.path,
     )
-
-
-@pytest.fixture
-def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    folder = tmp_path / "fleet"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    with serve_github(tmp_path / "github") as running:
-        running.state.create_user("ada")
-        running.state.create_organization("example-org", admins=["ada"])
-        monkeypatch.setenv("GITHUB_TOKEN", running.state.create_token("ada"))
-        yield running
 
 
 @pytest.fixture(params=[quay, ecr, gar, acr], ids=lambda make: make.__name__)
